@@ -1,0 +1,155 @@
+// Package event defines what flows from sources to scenarios: one log line or one kernel event,
+// and later the overflow that scenarios see again when they reprocess.
+//
+// Field and method names are those that hub rules use in expressions (specs: engine, section 1):
+// renaming one breaks rules.
+package event
+
+import (
+	"net/netip"
+	"time"
+
+	"gabion/userspace/decision"
+)
+
+// Values of Event.Type.
+const (
+	Log      = 0
+	Overflow = 1
+	AppSec   = 2
+)
+
+// Values of Event.ExpectMode.
+const (
+	Live   = 0 // event time is arrival time
+	Replay = 1 // event time is the log's own time
+)
+
+// Event is one log line on its way through parsers and scenarios. It belongs to one goroutine at a
+// time; maps are nil until something is set.
+type Event struct {
+	Type            int
+	ExpectMode      int
+	Whitelisted     bool
+	WhitelistReason string
+	Stage           string
+	Line            Line
+	Parsed          map[string]string
+	Enriched        map[string]string
+	Unmarshaled     map[string]any
+	Overflow        RuntimeAlert
+	Time            time.Time // event time: what buckets read
+	StrTime         string
+	StrTimeFormat   string
+	MarshaledTime   string // RFC 3339 text of the log's own time, set by date parsing
+	Process         bool
+	Appsec          AppsecEvent
+	Meta            map[string]string // the part of an event that alerts keep
+}
+
+// Line is the raw input of an event.
+type Line struct {
+	Raw     string
+	Src     string // file path, unit, interface
+	Time    time.Time
+	Labels  map[string]string // shared by all lines of a source: copy before writing
+	Process bool
+	Module  string // source kind: file, journalctl, kernel
+}
+
+// RuntimeAlert is an overflow as expressions see it: evt.Overflow.
+type RuntimeAlert struct {
+	Mapkey      string
+	BucketId    string //nolint:revive // the name that rules use
+	Whitelisted bool
+	Reprocess   bool
+	Sources     map[string]*decision.Source // an entry shares its cell with the matching alert's Source
+	Alert       *decision.Alert             // nil for other events; the first of APIAlerts
+	APIAlerts   []*decision.Alert           // one per source, in order of source value
+}
+
+// AppsecEvent is what a web application firewall adds; it stays empty until that source exists.
+type AppsecEvent struct {
+	HasInBandMatches  bool
+	HasOutBandMatches bool
+	MatchedRules      []map[string]any
+	Vars              map[string]string
+	HookVars          map[string]string
+}
+
+// GetSources returns the keys of Sources, in no order.
+func (r RuntimeAlert) GetSources() []string {
+	out := make([]string, 0, len(r.Sources))
+	for k := range r.Sources {
+		out = append(out, k)
+	}
+	return out
+}
+
+// SetMeta sets a metadata key and returns true, so that a filter can do it on the way.
+func (e *Event) SetMeta(key, value string) bool {
+	if e.Meta == nil {
+		e.Meta = map[string]string{}
+	}
+	e.Meta[key] = value
+	return true
+}
+
+// SetParsed sets a parsed field and returns true.
+func (e *Event) SetParsed(key, value string) bool {
+	if e.Parsed == nil {
+		e.Parsed = map[string]string{}
+	}
+	e.Parsed[key] = value
+	return true
+}
+
+// GetType returns "log", "overflow" or "unknown".
+func (e *Event) GetType() string {
+	switch e.Type {
+	case Log:
+		return "log"
+	case Overflow:
+		return "overflow"
+	}
+	return "unknown"
+}
+
+// GetMeta returns a metadata value: of the event itself, or for an overflow the first non-empty
+// one among its alerts' events.
+func (e *Event) GetMeta(key string) string {
+	if e.Type == Log {
+		return e.Meta[key]
+	}
+	for _, a := range e.Overflow.APIAlerts {
+		for _, ev := range a.Events {
+			if v := ev.GetMeta(key); v != "" {
+				return v
+			}
+		}
+	}
+	return ""
+}
+
+// ParseIPSources returns the addresses the event is about: Meta source_ip of a log event, the
+// source keys of an overflow. Text that is no address is left out. IPv4-mapped IPv6 is unmapped,
+// so that IPv4 entries of whitelists match it.
+func (e *Event) ParseIPSources() []netip.Addr {
+	var out []netip.Addr
+	add := func(s string) {
+		if a, err := netip.ParseAddr(s); err == nil {
+			out = append(out, a.Unmap())
+		}
+	}
+	switch e.Type {
+	case Log:
+		if s, ok := e.Meta["source_ip"]; ok {
+			add(s)
+		}
+	case Overflow:
+		for s := range e.Overflow.Sources {
+			add(s)
+		}
+	}
+	return out
+}
