@@ -1,0 +1,100 @@
+package repo
+
+import (
+	"strings"
+	"testing"
+)
+
+// layers gives every package its layer; a package imports only packages of a lower one. It refines
+// the numbers of the design where one of its layers has an order within.
+var layers = map[string]int{
+	"userspace/decision": 0, "userspace/yamlpos": 0, "userspace/grok": 0, "scenarios": 0, "bench/packet": 0,
+
+	"userspace/event": 1,
+
+	"userspace/expr": 2, "userspace/source": 2, "userspace/store": 2, "userspace/client": 2, "loader": 2,
+
+	"userspace/exprlib": 3, "userspace/source/file": 3, "userspace/source/journald": 3, "userspace/source/kernel": 3, "userspace/enforce": 3,
+
+	"userspace/enrich": 4, "userspace/source/kinds": 4,
+
+	"userspace/parse": 5, "userspace/bucket": 5, "userspace/profile": 5,
+
+	"userspace/rules": 6,
+
+	"userspace/engine": 7, "userspace/config": 7,
+
+	"userspace/api": 8,
+
+	"userspace/daemon": 9,
+
+	"bench/lab": 10,
+
+	"cmd/gabion": 11,
+
+	"tools/repo": 12,
+}
+
+// owners says which packages may import a library; its users elsewhere go through them.
+var owners = map[string][]string{
+	"github.com/cilium/ebpf":         {"loader"},
+	"github.com/expr-lang/expr":      {"userspace/expr", "userspace/exprlib"},
+	"go.yaml.in/yaml":                {"userspace/yamlpos"},
+	"modernc.org/sqlite":             {"userspace/store"},
+	"database/sql":                   {"userspace/store"},
+	"github.com/google/gopacket":     {"bench/packet"},
+	"github.com/fsnotify/fsnotify":   {"userspace/source/file"},
+	"github.com/spf13/cobra":         {"cmd/gabion"},
+	"github.com/prometheus":          {"userspace/api", "userspace/daemon"},
+	"github.com/coreos/go-systemd":   {"userspace/daemon"},
+	"github.com/vishvananda/netlink": {"loader", "userspace/enforce", "userspace/daemon", "userspace/config", "bench/lab"},
+}
+
+func TestAPackageImportsOnlyLowerLayers(t *testing.T) {
+	for _, f := range mustParse(t) {
+		own, ok := layers[f.pkg]
+		if !ok {
+			t.Errorf("%s: package %s has no layer: give it one in tools/repo/layers_test.go", f.path, f.pkg)
+			continue
+		}
+		if f.test {
+			continue
+		}
+		for path, spec := range imports(f) {
+			pkg, ok := strings.CutPrefix(path, "gabion/")
+			if !ok {
+				continue
+			}
+			if layer, ok := layers[pkg]; !ok || layer >= own {
+				t.Errorf("%s: %s (layer %d) imports %s (layer %d)", f.position(spec), f.pkg, own, pkg, layer)
+			}
+		}
+	}
+}
+
+func TestALibraryIsImportedOnlyByItsOwners(t *testing.T) {
+	for _, f := range mustParse(t) {
+		if f.test {
+			continue
+		}
+		for path, spec := range imports(f) {
+			for library, allowed := range owners {
+				if path != library && !strings.HasPrefix(path, library+"/") {
+					continue
+				}
+				if !contains(allowed, f.pkg) {
+					t.Errorf("%s: %s imports %s; only %s may", f.position(spec), f.pkg, path, strings.Join(allowed, ", "))
+				}
+			}
+		}
+	}
+}
+
+func contains(list []string, want string) bool {
+	for _, have := range list {
+		if have == want {
+			return true
+		}
+	}
+	return false
+}
