@@ -8,7 +8,7 @@ import (
 // layers gives every package its layer; a package imports only packages of a lower one. It refines
 // the numbers of the design where one of its layers has an order within.
 var layers = map[string]int{
-	"userspace/decision": 0, "userspace/yamlpos": 0, "userspace/grok": 0, "scenarios": 0, "bench/packet": 0,
+	"userspace/decision": 0, "userspace/yamlpos": 0, "userspace/grok": 0, "scenarios": 0, "bench/packet": 0, "bench/lab/topology": 0,
 
 	"userspace/event": 1,
 
@@ -47,7 +47,7 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":         {"cmd/gabion"},
 	"github.com/prometheus":          {"userspace/api", "userspace/daemon"},
 	"github.com/coreos/go-systemd":   {"userspace/daemon"},
-	"github.com/vishvananda/netlink": {"loader", "userspace/enforce", "userspace/daemon", "userspace/config", "bench/lab"},
+	"github.com/vishvananda/netlink": {"loader", "userspace/enforce", "userspace/daemon", "userspace/config", "bench/lab", "bench/lab/topology"},
 }
 
 func TestAPackageImportsOnlyLowerLayers(t *testing.T) {
