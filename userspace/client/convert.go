@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"gabion/userspace/decision"
+	"gabion/userspace/yamlpos"
 )
 
 // FromAlert returns the wire form of an alert. The time left of its decisions is counted from now.
@@ -80,7 +81,7 @@ func (w *Alert) Alert(now time.Time) (*decision.Alert, error) {
 // decision counts the duration from the alert's end: a replayed old log gives decisions that are
 // over already.
 func (w *Decision) decision(a *decision.Alert) (*decision.Decision, error) {
-	d, err := ParseDuration(w.Duration)
+	d, err := yamlpos.ParseDuration(w.Duration)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,77 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"gabion/userspace/yamlpos"
+)
+
+// maxSocket is the longest path that the kernel takes for a Unix socket, its final NUL left out.
+const maxSocket = 107
+
+// check finds what is well-formed and yet cannot work. It names the option to change.
+func (c *Config) check() error {
+	var errs yamlpos.Errors
+	fail := func(key, format string, args ...any) {
+		errs = append(errs, c.Keys.Key(key).Errorf(format, args...))
+	}
+	if !filepath.IsAbs(c.StateDir) {
+		fail("state_dir", "state_dir must be an absolute path, not %q", c.StateDir)
+	}
+	for i, name := range c.Interfaces {
+		if name == "" || len(name) > 15 || strings.ContainsAny(name, "/ \t\n") {
+			fail("interfaces", "interfaces: %q cannot be the name of an interface", name)
+		}
+		if slices.Contains(c.Interfaces[:i], name) {
+			fail("interfaces", "interfaces: %s is listed twice", name)
+		}
+	}
+	if !c.Rules.Embedded && len(c.Rules.Dirs) == 0 {
+		fail("rules", "rules: embedded is off and dirs is empty, so nothing would be detected")
+	}
+	c.checkAPI(fail)
+	c.checkKernel(fail)
+	if c.Retention.Std() < time.Hour {
+		fail("retention", "retention: keep the record for an hour at least, not %s", c.Retention)
+	}
+	return errs.Err()
+}
+
+func (c *Config) checkAPI(fail func(key, format string, args ...any)) {
+	switch s := c.API.Socket; {
+	case !filepath.IsAbs(s):
+		fail("api", "api.socket must be an absolute path, not %q", s)
+	case len(s) > maxSocket:
+		fail("api", "api.socket is %d bytes long, and the kernel takes at most %d", len(s), maxSocket)
+	}
+	listen := c.API.Listen.Text
+	if listen == "" {
+		return
+	}
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		fail("api", "api.listen: %q is not an address and a port such as 127.0.0.1:8480", listen)
+		return
+	}
+	if addr, err := netip.ParseAddr(host); err != nil || !addr.IsLoopback() {
+		fail("api", "api.listen: %s is not a loopback address, and this API is not encrypted", host)
+	}
+}
+
+func (c *Config) checkKernel(fail func(key, format string, args ...any)) {
+	k := c.Kernel
+	if !filepath.IsAbs(k.PinDir) {
+		fail("kernel", "kernel.pin_dir must be an absolute path, not %q", k.PinDir)
+	}
+	if k.MaxBans == 0 || k.MaxAllows == 0 {
+		fail("kernel", "kernel: max_bans and max_allows must be above 0; to turn the kernel side off set mode: off")
+	}
+	if w := k.ConnectionLimit.Window.Std(); k.ConnectionLimit.Count > 0 && (w < time.Millisecond || w > time.Hour) {
+		fail("kernel", "kernel.connection_limit.window must be between 1ms and 1h, not %s", w)
+	}
+}
