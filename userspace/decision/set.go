@@ -1,0 +1,269 @@
+package decision
+
+import (
+	"container/heap"
+	"fmt"
+	"iter"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Set holds the active bans: by id, by prefix and by the time they end. It has no lock: its owner
+// has. A decision must not change while it is in a set.
+type Set struct {
+	byID     map[uint64]*member
+	prefixes PrefixMap[[]*member] // strongest first
+	expiry   expiryHeap
+}
+
+// member is a decision in a Set, with the prefix parsed once.
+type member struct {
+	decision *Decision
+	rule     Rule
+	index    int // in the expiry heap
+}
+
+// NewSet returns an empty set.
+func NewSet() *Set { return &Set{byID: map[uint64]*member{}} }
+
+// Len returns the number of decisions.
+func (s *Set) Len() int { return len(s.byID) }
+
+// Add puts a decision into the set, in place of one with the same id, and returns the prefix it
+// covers. A decision without id, end or address is refused.
+func (s *Set) Add(d *Decision) (netip.Prefix, error) {
+	rule, err := d.Rule()
+	switch {
+	case err != nil:
+		return netip.Prefix{}, fmt.Errorf("add decision %d: %w", d.ID, err)
+	case d.ID == 0:
+		return netip.Prefix{}, fmt.Errorf("add decision on %s: it has no id", d.Value)
+	case d.Until.IsZero():
+		return netip.Prefix{}, fmt.Errorf("add decision %d on %s: it has no end", d.ID, d.Value)
+	}
+	s.Remove(d.ID)
+	m := &member{decision: d, rule: rule}
+	s.byID[d.ID] = m
+	heap.Push(&s.expiry, m)
+	list, _ := s.prefixes.Get(rule.Prefix)
+	at, _ := slices.BinarySearchFunc(list, m, byStrength)
+	s.prefixes.Put(rule.Prefix, slices.Insert(list, at, m))
+	return rule.Prefix, nil
+}
+
+// Remove takes decisions out of the set and returns those that were in it.
+func (s *Set) Remove(ids ...uint64) []*Decision {
+	var out []*Decision
+	for _, id := range ids {
+		if m, ok := s.byID[id]; ok {
+			heap.Remove(&s.expiry, m.index)
+			s.drop(m)
+			out = append(out, m.decision)
+		}
+	}
+	return out
+}
+
+// Expire takes out the decisions that have ended at now and returns them.
+func (s *Set) Expire(now time.Time) []*Decision {
+	var out []*Decision
+	for len(s.expiry) > 0 && !s.expiry[0].rule.Until.After(now) {
+		m := heap.Pop(&s.expiry).(*member)
+		s.drop(m)
+		out = append(out, m.decision)
+	}
+	return out
+}
+
+// drop forgets a member that has left the expiry heap.
+func (s *Set) drop(m *member) {
+	delete(s.byID, m.decision.ID)
+	list, _ := s.prefixes.Get(m.rule.Prefix)
+	list = slices.DeleteFunc(list, func(o *member) bool { return o == m })
+	if len(list) == 0 {
+		s.prefixes.Delete(m.rule.Prefix)
+		return
+	}
+	s.prefixes.Put(m.rule.Prefix, list)
+}
+
+// Get returns the decision with an id.
+func (s *Set) Get(id uint64) (*Decision, bool) {
+	if m, ok := s.byID[id]; ok {
+		return m.decision, true
+	}
+	return nil, false
+}
+
+// At returns the decisions on exactly p, the effective one of them first.
+func (s *Set) At(p netip.Prefix) []*Decision {
+	list, _ := s.prefixes.Get(p)
+	return decisions(nil, list)
+}
+
+// Find returns the decisions that cover addr, the most specific prefix first.
+func (s *Set) Find(addr netip.Addr) []*Decision {
+	addr = addr.Unmap().WithZone("")
+	var groups [][]*member
+	for _, list := range s.prefixes.Covering(netip.PrefixFrom(addr, addr.BitLen())) {
+		groups = append(groups, list)
+	}
+	var out []*Decision
+	for _, list := range slices.Backward(groups) {
+		out = decisions(out, list)
+	}
+	return out
+}
+
+// Effective returns the kernel entry for p: false when no decision is on exactly p, for then the
+// kernel needs none. Drop beats shadow, then the latest end wins.
+//
+// Decisions on wider prefixes count as well. The kernel judges by the longest prefix alone, so
+// without them a shadow ban of a host, or one that ends early, would let the host through a ban of
+// its network.
+func (s *Set) Effective(p netip.Prefix) (Rule, bool) {
+	var best *member
+	var exact bool
+	for at, list := range s.prefixes.Covering(p) {
+		exact = at == p
+		if best == nil || byStrength(list[0], best) < 0 {
+			best = list[0]
+		}
+	}
+	if !exact {
+		return Rule{}, false
+	}
+	rule := best.rule
+	rule.Prefix = p
+	return rule, true
+}
+
+// Rules yields the kernel entries that enforce the set, in the order of PrefixMap. The set must
+// not change meanwhile.
+func (s *Set) Rules() iter.Seq[Rule] { return s.RulesAfter(netip.Prefix{}) }
+
+// RulesAfter yields the entries that follow p, for a caller that walks in pieces and lets the set
+// change in between. The zero prefix starts at the beginning.
+func (s *Set) RulesAfter(p netip.Prefix) iter.Seq[Rule] {
+	return func(yield func(Rule) bool) {
+		for at := range s.prefixes.After(p) {
+			if rule, ok := s.Effective(at); ok && !yield(rule) {
+				return
+			}
+		}
+	}
+}
+
+// Within yields the prefixes in p, and p itself, that have decisions.
+func (s *Set) Within(p netip.Prefix) iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		for at := range s.prefixes.Within(p) {
+			if !yield(at) {
+				return
+			}
+		}
+	}
+}
+
+// All yields every decision, in the order of their prefixes.
+func (s *Set) All() iter.Seq[*Decision] {
+	return func(yield func(*Decision) bool) {
+		for _, list := range s.prefixes.All() {
+			for _, m := range list {
+				if !yield(m.decision) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// UntilSlack is how far two ends may lie apart and still be the same: the kernel counts from boot,
+// and converting to wall-clock time and back is only as exact as the clock is steady.
+const UntilSlack = 2 * time.Second
+
+// Same reports whether the kernel entry have enforces what want asks for. Hits do not matter.
+func Same(want, have Rule) bool {
+	apart := want.Until.Sub(have.Until).Abs()
+	return want.Prefix == have.Prefix && want.Class == have.Class &&
+		want.DecisionID == have.DecisionID && apart <= UntilSlack
+}
+
+// Diff returns what turns have into want: entries to write, which replace an entry of the same
+// prefix, and prefixes to delete. Entries that are the same already are in neither.
+func Diff(want, have iter.Seq[Rule]) (add []Rule, del []netip.Prefix) {
+	is := map[netip.Prefix]Rule{}
+	for r := range have {
+		is[r.Prefix] = r
+	}
+	for r := range want {
+		old, ok := is[r.Prefix]
+		if !ok || !Same(r, old) {
+			add = append(add, r)
+		}
+		delete(is, r.Prefix)
+	}
+	for p := range is {
+		del = append(del, p)
+	}
+	slices.SortFunc(del, netip.Prefix.Compare)
+	return add, del
+}
+
+// Stronger reports whether a beats b: drop beats shadow, then the later end wins.
+func Stronger(a, b Rule) bool {
+	if (a.Class == ClassShadow) != (b.Class == ClassShadow) {
+		return b.Class == ClassShadow
+	}
+	return a.Until.After(b.Until)
+}
+
+// byStrength orders the stronger first. Of two equals the older stays, so that a repeated ban does
+// not rewrite the kernel entry.
+func byStrength(a, b *member) int {
+	switch {
+	case Stronger(a.rule, b.rule):
+		return -1
+	case Stronger(b.rule, a.rule):
+		return 1
+	case a.decision.ID < b.decision.ID:
+		return -1
+	case a.decision.ID > b.decision.ID:
+		return 1
+	}
+	return 0
+}
+
+func decisions(out []*Decision, list []*member) []*Decision {
+	for _, m := range list {
+		out = append(out, m.decision)
+	}
+	return out
+}
+
+// expiryHeap has the decision that ends next on top.
+type expiryHeap []*member
+
+func (h expiryHeap) Len() int           { return len(h) }
+func (h expiryHeap) Less(i, j int) bool { return h[i].rule.Until.Before(h[j].rule.Until) }
+func (h expiryHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push appends x; container/heap calls it.
+func (h *expiryHeap) Push(x any) {
+	m := x.(*member)
+	m.index = len(*h)
+	*h = append(*h, m)
+}
+
+// Pop removes the last element; container/heap calls it.
+func (h *expiryHeap) Pop() any {
+	last := len(*h) - 1
+	m := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return m
+}
