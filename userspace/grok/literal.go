@@ -1,0 +1,77 @@
+package grok
+
+import (
+	"regexp/syntax"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const maxLiterals = 24 // checks per line; more would not tell much more
+
+// requiredLiterals returns text that every match of re contains, in order and without overlap.
+func requiredLiterals(re *syntax.Regexp) []string {
+	w := literalWalk{}
+	w.walk(re)
+	w.flush()
+	return w.found
+}
+
+// literalWalk collects literals; neighbours in a concatenation are joined.
+type literalWalk struct {
+	found []string
+	open  strings.Builder
+}
+
+func (w *literalWalk) flush() {
+	if w.open.Len() > 0 && len(w.found) < maxLiterals {
+		w.found = append(w.found, w.open.String())
+	}
+	w.open.Reset()
+}
+
+func (w *literalWalk) walk(re *syntax.Regexp) {
+	switch re.Op {
+	case syntax.OpLiteral:
+		w.literal(re)
+	case syntax.OpConcat:
+		for _, sub := range re.Sub {
+			w.walk(sub)
+		}
+	case syntax.OpCapture:
+		w.walk(re.Sub[0])
+	case syntax.OpPlus:
+		w.repeated(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			w.repeated(re.Sub[0])
+			return
+		}
+		w.flush()
+	case syntax.OpEmptyMatch, syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText,
+		syntax.OpWordBoundary, syntax.OpNoWordBoundary: // take no text: what stands around them is adjacent
+	default:
+		w.flush()
+	}
+}
+
+// repeated takes what occurs at least once; what follows need not be adjacent to its first time.
+func (w *literalWalk) repeated(re *syntax.Regexp) {
+	w.flush()
+	w.walk(re)
+	w.flush()
+}
+
+func (w *literalWalk) literal(re *syntax.Regexp) {
+	for _, r := range re.Rune {
+		// The regexp engine reads each invalid byte as U+FFFD, which a comparison of bytes does not.
+		if r == utf8.RuneError || re.Flags&syntax.FoldCase != 0 && folds(r) {
+			w.flush()
+			continue
+		}
+		w.open.WriteRune(r)
+	}
+}
+
+// folds says whether r has another case.
+func folds(r rune) bool { return unicode.SimpleFold(r) != r }

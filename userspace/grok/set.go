@@ -1,0 +1,87 @@
+// Package grok compiles grok expressions: regular expressions with references to named patterns.
+//
+// %{NAME} stands for the pattern NAME, %{NAME:field} also captures what it matched. Everything else
+// is RE2 syntax; matching is a search for the first leftmost match, and alternatives are tried in
+// order. Only references capture: groups written as (…) or (?P<x>…) do not become fields.
+package grok
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"sync"
+)
+
+// ErrDefined says that a name was defined before. The first definition stays.
+var ErrDefined = errors.New("pattern is already defined")
+
+// Set is a collection of named patterns. It is not safe for concurrent use while patterns are
+// added; compiled patterns do not depend on it.
+type Set struct {
+	patterns map[string]string
+}
+
+// NewSet returns a set of all stock patterns.
+func NewSet() *Set {
+	return &Set{patterns: maps.Clone(stock())}
+}
+
+// Clone returns an independent copy.
+func (s *Set) Clone() *Set {
+	return &Set{patterns: maps.Clone(s.patterns)}
+}
+
+// Has says whether name is defined.
+func (s *Set) Has(name string) bool {
+	_, ok := s.patterns[name]
+	return ok
+}
+
+// Len returns the number of patterns.
+func (s *Set) Len() int { return len(s.patterns) }
+
+// Add defines name. What the pattern references must be defined before it, so no pattern can
+// contain itself. A name that exists keeps its first definition, and the error is ErrDefined.
+func (s *Set) Add(name, pattern string) error {
+	if !nameOnly().MatchString(name) {
+		return fmt.Errorf("pattern name %q: want letters, digits and underscores only", name)
+	}
+	if s.Has(name) {
+		return fmt.Errorf("%s: %w", name, ErrDefined)
+	}
+	if _, err := s.Compile(pattern); err != nil {
+		return err
+	}
+	s.patterns[name] = pattern
+	return nil
+}
+
+// CompileName compiles the pattern called name.
+func (s *Set) CompileName(name string) (*Pattern, error) {
+	text, ok := s.patterns[name]
+	if !ok {
+		return nil, s.unknown(name)
+	}
+	return s.Compile(text)
+}
+
+// Compile compiles a grok expression.
+func (s *Set) Compile(expr string) (*Pattern, error) {
+	x := expander{set: s}
+	fields, err := x.expand(expr)
+	if err != nil {
+		return nil, err
+	}
+	return newPattern(x.out.String(), fields)
+}
+
+func (s *Set) unknown(name string) error {
+	if near := nearest(name, maps.Keys(s.patterns)); near != "" {
+		return fmt.Errorf("unknown pattern %q: did you mean %q?", name, near)
+	}
+	return fmt.Errorf("unknown pattern %q: define it in pattern_syntax before it is used", name)
+}
+
+// nameOnly matches what a reference can name.
+var nameOnly = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\w+$`) })
