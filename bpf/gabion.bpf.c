@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * The hooks. Each turns its context into a frame, runs the stages of filter.h and translates the
+ * verdict; everything else is the same on all of them.
+ */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "config.h"
+#include "filter.h"
+
+#define HEADERS 256 /* bytes made contiguous in an skb whose headers are in several pieces */
+
+static __always_inline __u64 boot_clock(void)
+{
+	return bpf_ktime_get_boot_ns();
+}
+
+/* In the driver, or right behind it when the driver cannot (generic mode). */
+SEC("xdp")
+int gabion_xdp(struct xdp_md *ctx)
+{
+	struct frame frame = {
+		.data = (void *)(long)ctx->data,
+		.end = (void *)(long)ctx->data_end,
+		.ifindex = ctx->ingress_ifindex,
+	};
+
+	frame.len = xdp_frags ? bpf_xdp_get_buff_len(ctx) : frame.end - frame.data;
+	return filter(ctx, &frame, boot_clock) == DROP ? XDP_DROP : XDP_PASS;
+}
+
+/* Behind the allocation of the packet buffer: where XDP cannot run or another program holds the
+ * hook. "Unspecified" lets the next tc program decide; it is TCX_NEXT as well. */
+SEC("tc")
+int gabion_tc(struct __sk_buff *skb)
+{
+	struct frame frame = {.len = skb->len, .ifindex = skb->ingress_ifindex};
+	__u32 head = skb->data_end - skb->data;
+
+	if (head < HEADERS && head < skb->len)
+		bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
+	frame.data = (void *)(long)skb->data;
+	frame.end = (void *)(long)skb->data_end;
+	return filter(skb, &frame, boot_clock) == DROP ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
+
+/* Tells the loader which ABI this object was built for. */
+const volatile __u32 abi_version = GABION_ABI;
+
+/* Nothing else makes the compiler describe the ring buffer's records in BTF. */
+struct conn_event *event_type __attribute__((unused));
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

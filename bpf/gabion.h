@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The ABI between the kernel programs and user space: every struct, enum and limit that both sides
+ * see. The Go types are generated from these, so nothing is declared twice.
+ *
+ * Rules for all of it:
+ *  - integers are in host byte order unless the type says otherwise (__be16, __be32); addresses are
+ *    byte arrays in the order of the wire;
+ *  - times are CLOCK_BOOTTIME nanoseconds, which go on while the machine sleeps and never jump;
+ *  - no hidden padding: the asserts at the end hold every size;
+ *  - map keys are zeroed before they are filled.
+ *
+ * A change of any struct, map type or meaning below raises GABION_ABI: a daemon refuses the pinned
+ * maps of another version instead of misreading them.
+ */
+#ifndef GABION_H
+#define GABION_H
+
+#include <linux/types.h>
+
+#define GABION_ABI 1
+
+/* Sizes. Those marked "loader" are defaults that user space replaces when it creates the maps. */
+#define CLASSES	      16	    /* ban classes */
+#define MAX_BANS      1048576	    /* loader: per family */
+#define MAX_ALLOWS    65536	    /* loader: per family */
+#define MAX_SOURCES   65536	    /* sources whose new connections are counted at once */
+#define MAX_CLAIMS    4096	    /* reports of the running windows */
+#define SUSPECT_CELLS 4096	    /* power of two */
+#define EVENT_RING    (1024 * 1024) /* bytes; power of two, multiple of the page size */
+#define FLOWS	      4		    /* connections remembered per source as possible proof */
+
+/* What is done with a source whose ban is of a class. */
+enum class_mode {
+	MODE_OFF = 0, /* as if the ban were not there */
+	MODE_DROP = 1,
+	MODE_SHADOW = 2, /* counted, then passed */
+};
+
+/* Who asked for an allow entry. */
+enum allow_reason {
+	ALLOW_USER = 1, /* the user's allowlist */
+	ALLOW_GUARD =
+		2, /* what must stay reachable: own addresses, gateways, resolvers, sessions */
+};
+
+/* Keys of the prefix tables: prefixlen bits of addr count, the others are zero. */
+struct prefix4 {
+	__u32 prefixlen; /* 0..32 */
+	__u8 addr[4];
+};
+
+struct prefix6 {
+	__u32 prefixlen; /* 0..128 */
+	__u8 addr[16];
+};
+
+/* A banned prefix. An entry of all zeros, as typed into bpftool by hand, is valid: class 0, no end.
+ */
+struct ban {
+	__u64 expiry;	   /* ns, CLOCK_BOOTTIME; the ban holds while now < expiry. 0: no end */
+	__u64 decision_id; /* 0: not written by gabion */
+	__u64 hits;	   /* packets dropped or, in shadow, counted; written by the kernel */
+	__u8 class;	   /* 0..CLASSES-1 */
+	__u8 prefixlen;	   /* that of the key: lets the lookup go on to a shorter prefix */
+	__u8 pad[6];
+};
+
+/* An allowed prefix: it wins over every ban. */
+struct allow {
+	__u64 hits;   /* packets that a ban would have dropped; written by the kernel */
+	__u32 reason; /* enum allow_reason */
+	__u32 pad;
+};
+
+/* A class of bans. */
+struct class
+{
+	__u32 mode;   /* enum class_mode */
+	__u32 origin; /* number of the list it was filled from; 0: this machine's own decisions */
+};
+
+/* The limit of the connection counter. */
+struct meter {
+	__u64 window; /* ns */
+	__u32 limit;  /* new connections per source and window; 0: the counter is off */
+	__u32 pad;
+};
+
+/* An address as the key of the connection counter: IPv4 is mapped into ::ffff:0:0/96. */
+struct source {
+	__u8 addr[16];
+};
+
+/* One connection attempt, kept as possible proof that its source is real (see meter.h). */
+struct flow {
+	__u32 daddr; /* destination: IPv4 as on the wire, IPv6 folded by xor */
+	__be16 sport;
+	__be16 dport;
+};
+
+/* New connections of one source in its running window. */
+struct conn {
+	__u64 start; /* ns: the window's first connection */
+	__u32 count;
+	__u8 proven;   /* a handshake of this window was completed */
+	__u8 reported; /* this window has had its event, or must not have one */
+	__u8 flows;    /* used entries of flow */
+	__u8 pad;
+	struct flow flow[FLOWS];
+};
+
+/* Names one report, so that CPUs that cross the limit at the same time write one event. */
+struct claim {
+	__u8 addr[16];
+	__u64 start; /* of the window */
+};
+
+/* Reports one CPU has written in the running second. */
+struct budget {
+	__u64 start; /* ns */
+	__u64 used;
+};
+
+/* A source made more new connections than the limit: at most one per source and window. */
+struct conn_event {
+	__u64 time;	 /* ns, when it was written */
+	__u64 window;	 /* ns */
+	__u8 source[16]; /* IPv4-mapped for IPv4 */
+	__u32 count;	 /* connections so far in this window */
+	__u32 limit;
+	__u32 ifindex;
+	__u16 dst_port;	  /* of the packet that led to the event */
+	__u8 family;	  /* 4 or 6 */
+	__u8 established; /* 1: the source completed a handshake. 0: the address may be forged */
+};
+
+/*
+ * Counters, one copy per CPU. Every packet counts in "received" and in exactly one of the outcomes
+ * passed ... dropped; what follows counts on top.
+ */
+struct stats {
+	__u64 received;
+	__u64 received_bytes;
+
+	__u64 passed_v4; /* no ban of any kind matched */
+	__u64 passed_v6;
+	__u64 passed_non_ip; /* neither IPv4 nor IPv6, or more than two VLAN tags */
+	__u64 truncated;     /* passed: ends before its source address */
+	__u64 malformed;     /* passed: its IP header contradicts itself */
+	__u64 disabled_v4;   /* passed: the ban's class is off */
+	__u64 disabled_v6;
+	__u64 expired_v4; /* passed: the ban is over, but still in the table */
+	__u64 expired_v6;
+	__u64 shadowed_v4; /* passed: the ban's class only counts */
+	__u64 shadowed_v6;
+	__u64 allowed_v4; /* passed: banned, but an allow entry wins */
+	__u64 allowed_v6;
+	__u64 dropped_v4;
+	__u64 dropped_v6;
+
+	__u64 dropped_bytes;
+	__u64 ext_limit;	/* IPv6 with more extension headers than are walked: not metered */
+	__u64 connections;	/* new connections counted */
+	__u64 connections_full; /* not counted: the table had no room */
+	__u64 events;		/* reports written */
+	__u64 events_unproven;	/* of these, with established = 0 */
+	__u64 events_full;	/* not written, ring full; tried again with the next connection */
+	__u64 events_over_budget; /* not written, this CPU's budget is used up; likewise */
+};
+
+/* Who made the maps, and for which program. */
+struct abi {
+	__u32 version; /* GABION_ABI; 0: not finished */
+	__u32 classes;
+	__u32 max_bans;	  /* entries per family */
+	__u32 max_allows; /* entries per family */
+};
+
+_Static_assert(sizeof(struct prefix4) == 8, "prefix4");
+_Static_assert(sizeof(struct prefix6) == 20, "prefix6");
+_Static_assert(sizeof(struct ban) == 32, "ban");
+_Static_assert(sizeof(struct allow) == 16, "allow");
+_Static_assert(sizeof(struct class) == 8, "class");
+_Static_assert(sizeof(struct meter) == 16, "meter");
+_Static_assert(sizeof(struct conn) == 48, "conn");
+_Static_assert(sizeof(struct claim) == 24, "claim");
+_Static_assert(sizeof(struct conn_event) == 48, "conn_event");
+_Static_assert(sizeof(struct stats) == 25 * 8, "stats");
+_Static_assert(sizeof(struct abi) == 16, "abi");
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * All maps. Each is pinned by the loader under its own name. Writers: "loader" is the daemon or,
+ * while none runs, a command line under the same lock; "kernel" is the packet path.
+ */
+#ifndef MAPS_H
+#define MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "gabion.h"
+
+/* Banned prefixes, longest match first. key: prefix -> value: ban. Written by the loader, the hits
+ * by the kernel; read per packet. Full: the loader reports which bans are not in force; the packet
+ * path is unaffected. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__type(key, struct prefix4);
+	__type(value, struct ban);
+	__uint(max_entries, MAX_BANS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} bans4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__type(key, struct prefix6);
+	__type(value, struct ban);
+	__uint(max_entries, MAX_BANS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} bans6 SEC(".maps");
+
+/* Prefixes that are never dropped or reported. key: prefix -> value: allow. Written by the loader,
+ * the hits by the kernel; read only for a packet that would be dropped and before a report.
+ * Full: the loader fails, loudly. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__type(key, struct prefix4);
+	__type(value, struct allow);
+	__uint(max_entries, MAX_ALLOWS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} allow4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__type(key, struct prefix6);
+	__type(value, struct allow);
+	__uint(max_entries, MAX_ALLOWS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} allow6 SEC(".maps");
+
+/* key: class of a ban -> value: its mode and origin. Written by the loader: switching a whole list
+ * is one store. Read for every banned packet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct class);
+	__uint(max_entries, CLASSES);
+} classes SEC(".maps");
+
+/* The only entry holds all counters. Written by the kernel, read by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct stats);
+	__uint(max_entries, 1);
+} stats SEC(".maps");
+
+/* The only entry is the connection counter's limit. Written by the loader at any time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct meter);
+	__uint(max_entries, 1);
+} meters SEC(".maps");
+
+/* New connections per source. key: source -> value: conn. Written by the kernel. Full: the source
+ * seen longest ago makes room, so a flood of forged addresses can push a real one out. First form:
+ * it gives way to a set-associative per-CPU table, which costs a tenth under such a flood. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct source);
+	__type(value, struct conn);
+	__uint(max_entries, MAX_SOURCES);
+} conns SEC(".maps");
+
+/* key: hash of a source -> value: not 0 when a source of that hash has come near the limit. It
+ * spares the packets of everybody else the lookup in conns and the clock. Written by the kernel. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(max_entries, SUSPECT_CELLS);
+} suspects SEC(".maps");
+
+/* Reports written. key: source and window -> value: unused. Inserting a key that exists fails,
+ * which is an atomic claim on kernels without compare-and-exchange (before 5.12). Written by the
+ * kernel. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct claim);
+	__type(value, __u64);
+	__uint(max_entries, MAX_CLAIMS);
+} claims SEC(".maps");
+
+/* The only entry counts this CPU's reports of the running second. Written by the kernel. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct budget);
+	__uint(max_entries, 1);
+} budgets SEC(".maps");
+
+/* struct conn_event. Written by the kernel, read by the daemon. Full: the report is counted as
+ * events_full and tried again with the source's next connection. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, EVENT_RING);
+} events SEC(".maps");
+
+/* The only entry says which version made these maps. Written once by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct abi);
+	__uint(max_entries, 1);
+} abi SEC(".maps");
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The connection counter: how many TCP connections does a source open in a window, and is the
+ * source real.
+ *
+ * Counted is each SYN without ACK. A window belongs to a source: it begins with the source's first
+ * connection and lasts meter.window. When the count passes meter.limit, user space gets one event
+ * per source and window, at the first moment at which one of these holds:
+ *
+ *   count > limit      and the source is proven          -> event with established = 1
+ *   count > 2 * limit  and it is still not proven        -> event with established = 0
+ *
+ * A source is proven when it has completed a handshake in this window: its address cannot be forged
+ * then. User space must never ban the source of an event with established = 0, since anybody can
+ * send SYNs in anybody's name. An old connection of the source proves nothing for the same reason:
+ * its owner may be the victim in whose name the SYNs come. So once the count reaches half the
+ * limit, the next FLOWS connection attempts that have no socket yet are remembered, and only a
+ * socket that appears for one of these is proof. It is looked for with every later packet of that
+ * connection, and with every later SYN of the source (for clients that connect and then say
+ * nothing).
+ *
+ * Only connections to this machine have sockets here; those it forwards are counted and reported,
+ * but stay unproven. An allowed source makes no event; that is only looked up when there would be
+ * one.
+ */
+#ifndef METER_H
+#define METER_H
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "allow.h"
+#include "bans.h"
+#include "gabion.h"
+#include "maps.h"
+#include "packet.h"
+#include "report.h"
+
+/* TCP states, as in struct bpf_sock. */
+enum tcp_state {
+	TCP_ESTABLISHED = 1,
+	TCP_FIN_WAIT1 = 4,
+	TCP_FIN_WAIT2 = 5,
+	TCP_CLOSE_WAIT = 8,
+	TCP_LAST_ACK = 9,
+	TCP_CLOSING = 11,
+};
+
+static __always_inline struct source source_key(const struct packet *pkt)
+{
+	struct source key = {};
+
+	if (pkt->family == 4) {
+		key.addr[10] = 0xff;
+		key.addr[11] = 0xff;
+		__builtin_memcpy(&key.addr[12], &pkt->saddr4, 4);
+	} else {
+		__builtin_memcpy(key.addr, pkt->saddr, sizeof(key.addr));
+	}
+	return key;
+}
+
+static __always_inline __u64 *suspect_cell(const struct packet *pkt)
+{
+	__u32 hash = pkt->saddr4;
+
+	if (pkt->family == 6)
+		hash = pkt->saddr_words[0] ^ pkt->saddr_words[1] * 31 ^ pkt->saddr_words[2] * 37 ^
+		       pkt->saddr_words[3] * 41;
+	hash = (hash * 0x9e3779b1U) >> 20 & (SUSPECT_CELLS - 1);
+	return bpf_map_lookup_elem(&suspects, &hash);
+}
+
+static __always_inline struct flow flow_of(const struct packet *pkt)
+{
+	struct flow flow = {.daddr = pkt->daddr4, .sport = pkt->sport, .dport = pkt->dport};
+
+	if (pkt->family == 6)
+		flow.daddr = pkt->daddr_words[0] ^ pkt->daddr_words[1] ^ pkt->daddr_words[2] ^
+			     pkt->daddr_words[3];
+	return flow;
+}
+
+static __always_inline int same_flow(const struct flow *a, const struct flow *b)
+{
+	return a->daddr == b->daddr && a->sport == b->sport && a->dport == b->dport;
+}
+
+/* Says whether a connection between the packet's addresses and the given ports has completed its
+ * handshake. A listener, a half-open connection and one in TIME_WAIT do not count. */
+static __always_inline int completed(void *ctx, const struct packet *pkt, __be16 sport,
+				     __be16 dport)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *sk;
+	__u32 size, state;
+
+	if (pkt->family == 4) {
+		tuple.ipv4.saddr = pkt->saddr4;
+		tuple.ipv4.daddr = pkt->daddr4;
+		tuple.ipv4.sport = sport;
+		tuple.ipv4.dport = dport;
+		size = sizeof(tuple.ipv4);
+	} else {
+		__builtin_memcpy(tuple.ipv6.saddr, pkt->saddr, sizeof(tuple.ipv6.saddr));
+		__builtin_memcpy(tuple.ipv6.daddr, pkt->daddr, sizeof(tuple.ipv6.daddr));
+		tuple.ipv6.sport = sport;
+		tuple.ipv6.dport = dport;
+		size = sizeof(tuple.ipv6);
+	}
+	sk = bpf_skc_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return 0;
+	state = sk->state;
+	bpf_sk_release(sk);
+	switch (state) {
+	case TCP_ESTABLISHED:
+	case TCP_FIN_WAIT1:
+	case TCP_FIN_WAIT2:
+	case TCP_CLOSE_WAIT:
+	case TCP_LAST_ACK:
+	case TCP_CLOSING:
+		return 1;
+	}
+	return 0;
+}
+
+/* Reports the source when the rule above says so and it was not reported in this window. */
+static __always_inline void try_report(const struct frame *frame, const struct packet *pkt,
+				       const struct source *key, struct conn *conn,
+				       const struct meter *meter, struct stats *st, __u64 now)
+{
+	if (conn->reported || conn->count <= meter->limit)
+		return;
+	if (!conn->proven && conn->count <= 2ULL * meter->limit)
+		return;
+	if (find_allow(pkt))
+		conn->reported = 1;
+	else
+		conn->reported = report(frame, pkt, key, conn, meter, st, now);
+}
+
+/* Uses a SYN of a source that is near the limit: as a flow that may become proof, or, when enough
+ * are known, to look one of them up. */
+static __always_inline void seek_proof(void *ctx, const struct packet *pkt, struct conn *conn)
+{
+	struct flow flow = flow_of(pkt);
+	__u64 *cell = suspect_cell(pkt);
+	__u32 i = conn->flows;
+
+	if (cell)
+		*cell = 1;
+	if (i < FLOWS) {
+		if (completed(ctx, pkt, pkt->sport, pkt->dport))
+			return; /* this connection is older than the SYN: no proof of anything */
+		conn->flow[i] = flow;
+		conn->flows = i + 1;
+	}
+	i = conn->count & (FLOWS - 1);
+	if (conn->flow[i].daddr == flow.daddr && !same_flow(&conn->flow[i], &flow))
+		conn->proven = completed(ctx, pkt, conn->flow[i].sport, conn->flow[i].dport);
+}
+
+static __always_inline void meter_syn(void *ctx, const struct frame *frame,
+				      const struct packet *pkt, const struct meter *meter,
+				      struct stats *st, __u64 now)
+{
+	struct source key = source_key(pkt);
+	struct conn fresh = {.start = now};
+	struct conn *conn;
+
+	st->connections++;
+	conn = bpf_map_lookup_elem(&conns, &key);
+	if (!conn) {
+		/* Another CPU may insert it first; then its entry is the one to count in. */
+		bpf_map_update_elem(&conns, &key, &fresh, BPF_NOEXIST);
+		conn = bpf_map_lookup_elem(&conns, &key);
+		if (!conn) {
+			st->connections_full++;
+			return;
+		}
+	}
+	/* Signed: another CPU may have begun a window after this one read the clock. */
+	if ((__s64)(now - conn->start) >= (__s64)meter->window)
+		*conn = fresh;
+	__sync_fetch_and_add(&conn->count, 1);
+	if (conn->reported || conn->count < meter->limit / 2)
+		return;
+	if (!conn->proven)
+		seek_proof(ctx, pkt, conn);
+	try_report(frame, pkt, &key, conn, meter, st, now);
+}
+
+/* Looks whether a packet that is no SYN belongs to a remembered flow and that has become a
+ * connection. Everybody else's packets cost one array load here. */
+static __always_inline void meter_data(void *ctx, const struct frame *frame,
+				       const struct packet *pkt, const struct meter *meter,
+				       struct stats *st, clock_fn clock)
+{
+	__u64 *cell = suspect_cell(pkt);
+	struct source key;
+	struct flow flow;
+	struct conn *conn;
+	int known = 0;
+	__u64 now;
+
+	if (!cell || !*cell)
+		return;
+	key = source_key(pkt);
+	conn = bpf_map_lookup_elem(&conns, &key);
+	if (!conn)
+		return;
+	now = clock();
+	if ((__s64)(now - conn->start) >= (__s64)meter->window) {
+		*cell = 0;
+		return;
+	}
+	if (conn->reported || conn->proven)
+		return;
+	flow = flow_of(pkt);
+#pragma unroll
+	for (int i = 0; i < FLOWS; i++)
+		known |= i < conn->flows && same_flow(&conn->flow[i], &flow);
+	if (!known || !completed(ctx, pkt, pkt->sport, pkt->dport))
+		return;
+	conn->proven = 1;
+	try_report(frame, pkt, &key, conn, meter, st, now);
+}
+
+/* Counts a packet of a source that is not banned. */
+static __always_inline void meter(void *ctx, const struct frame *frame, const struct packet *pkt,
+				  struct stats *st, clock_fn clock)
+{
+	__u32 zero = 0;
+	struct meter *meter = bpf_map_lookup_elem(&meters, &zero);
+
+	if (!meter || !meter->limit || pkt->l4_proto != IPPROTO_TCP || !pkt->has_ports)
+		return;
+	if (!pkt->syn)
+		meter_data(ctx, frame, pkt, meter, st, clock);
+	else if (!pkt->ack)
+		meter_syn(ctx, frame, pkt, meter, st, clock());
+}
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Cursor parsing of a frame into one typed struct, in two steps: parse_source() finds the source
+ * address, which is all that a ban needs; parse_ports() goes on to the transport header and is only
+ * called for packets that pass. A chain of odd extension headers therefore hides nobody.
+ */
+#ifndef PACKET_H
+#define PACKET_H
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define VLAN_TAGS   2	   /* 802.1ad outside, 802.1Q inside, in any mix */
+#define EXT_HEADERS 8	   /* IPv6 extension headers walked */
+#define IPV4_OFFSET 0x1fff /* fragment offset in iphdr.frag_off */
+#define IPV6_OFFSET 0xfff8 /* fragment offset in frag_header.offset */
+
+/* What parsing found. Anything but PARSED ends the inspection and passes the packet: the stack
+ * discards what is broken, and there is no address to judge. */
+enum parsed {
+	PARSED = 0,
+	NOT_IP,
+	TRUNCATED, /* ends before its source address */
+	MALFORMED, /* its IP header contradicts itself */
+};
+
+/* A frame as a hook gets it. */
+struct frame {
+	void *data;
+	void *end;
+	__u32 len; /* bytes, as received; more than end - data when there are several buffers */
+	__u32 ifindex;
+};
+
+struct packet {
+	__u8 family;	     /* 4 or 6; 0 until parse_source() succeeds */
+	__u8 l4_proto;	     /* IPPROTO_*; of the first header that is no extension header */
+	__u8 later_fragment; /* has a source, but no transport header */
+	__u8 has_ports;	     /* the TCP or UDP header is here and complete */
+	__u8 syn;	     /* TCP flags, 0 or 1 */
+	__u8 ack;
+	__u8 icmp_type;
+	__be16 sport;
+	__be16 dport;
+	union {
+		__be32 saddr4;
+		__u8 saddr[16];
+		__u32 saddr_words[4];
+	};
+	union {
+		__be32 daddr4;
+		__u8 daddr[16];
+		__u32 daddr_words[4];
+	};
+};
+
+struct cursor {
+	void *pos;
+	void *end;
+};
+
+struct vlan_header {
+	__be16 tci;
+	__be16 proto;
+};
+
+/* Extension headers that tell their length the usual way. */
+struct ext_header {
+	__u8 next;
+	__u8 len; /* in 8 bytes, without the first 8; the authentication header: in 4 bytes, minus 2
+		   */
+};
+
+struct frag_header {
+	__u8 next;
+	__u8 reserved;
+	__be16 offset; /* in bytes when masked with IPV6_OFFSET */
+	__be32 id;
+};
+
+/* Returns the next size bytes and moves the cursor behind them, or NULL at the end of the packet.
+ */
+static __always_inline void *take(struct cursor *cur, __u32 size)
+{
+	void *pos = cur->pos;
+
+	if (pos + size > cur->end)
+		return NULL;
+	cur->pos = pos + size;
+	return pos;
+}
+
+/* Returns the protocol (ETH_P_*) behind the Ethernet header and up to VLAN_TAGS tags, or -1 when
+ * truncated. */
+static __always_inline int parse_ethernet(struct cursor *cur)
+{
+	struct ethhdr *eth = take(cur, sizeof(*eth));
+	struct vlan_header *vlan;
+	__be16 proto;
+
+	if (!eth)
+		return -1;
+	proto = eth->h_proto;
+#pragma unroll
+	for (int i = 0; i < VLAN_TAGS; i++) {
+		if (proto != bpf_htons(ETH_P_8021Q) && proto != bpf_htons(ETH_P_8021AD))
+			break;
+		vlan = take(cur, sizeof(*vlan));
+		if (!vlan)
+			return -1;
+		proto = vlan->proto;
+	}
+	return bpf_ntohs(proto);
+}
+
+/* The cursor ends behind the options; when those are cut off, no transport header fits there. */
+static __always_inline enum parsed parse_ipv4(struct cursor *cur, struct packet *pkt)
+{
+	void *start = cur->pos;
+	struct iphdr *ip = take(cur, sizeof(*ip));
+
+	if (!ip)
+		return TRUNCATED;
+	if (ip->version != 4 || ip->ihl < 5)
+		return MALFORMED;
+	pkt->family = 4;
+	pkt->saddr4 = ip->saddr;
+	pkt->daddr4 = ip->daddr;
+	pkt->l4_proto = ip->protocol;
+	pkt->later_fragment = !!(ip->frag_off & bpf_htons(IPV4_OFFSET));
+	cur->pos = start + ip->ihl * 4;
+	return PARSED;
+}
+
+static __always_inline enum parsed parse_ipv6(struct cursor *cur, struct packet *pkt)
+{
+	struct ipv6hdr *ip = take(cur, sizeof(*ip));
+
+	if (!ip)
+		return TRUNCATED;
+	if (ip->version != 6)
+		return MALFORMED;
+	pkt->family = 6;
+	__builtin_memcpy(pkt->saddr, &ip->saddr, sizeof(pkt->saddr));
+	__builtin_memcpy(pkt->daddr, &ip->daddr, sizeof(pkt->daddr));
+	pkt->l4_proto = ip->nexthdr;
+	return PARSED;
+}
+
+static __always_inline enum parsed parse_source(struct cursor *cur, struct packet *pkt)
+{
+	switch (parse_ethernet(cur)) {
+	case -1:
+		return TRUNCATED;
+	case ETH_P_IP:
+		return parse_ipv4(cur, pkt);
+	case ETH_P_IPV6:
+		return parse_ipv6(cur, pkt);
+	}
+	return NOT_IP;
+}
+
+/* Moves over IPv6 extension headers. Returns -1 when there are more than EXT_HEADERS; a chain that
+ * is cut off leaves the cursor where no transport header fits. */
+static __always_inline int skip_extensions(struct cursor *cur, struct packet *pkt)
+{
+	struct frag_header *frag;
+	struct ext_header *ext;
+	void *start;
+
+	for (int i = 0; i < EXT_HEADERS; i++) {
+		start = cur->pos;
+		switch (pkt->l4_proto) {
+		case IPPROTO_HOPOPTS:
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+		case IPPROTO_MH:
+			ext = take(cur, sizeof(*ext));
+			if (!ext)
+				return 0;
+			pkt->l4_proto = ext->next;
+			cur->pos = start + (ext->len + 1) * 8;
+			break;
+		case IPPROTO_AH:
+			ext = take(cur, sizeof(*ext));
+			if (!ext)
+				return 0;
+			pkt->l4_proto = ext->next;
+			cur->pos = start + (ext->len + 2) * 4;
+			break;
+		case IPPROTO_FRAGMENT:
+			frag = take(cur, sizeof(*frag));
+			if (!frag)
+				return 0;
+			pkt->l4_proto = frag->next;
+			pkt->later_fragment = !!(frag->offset & bpf_htons(IPV6_OFFSET));
+			if (pkt->later_fragment)
+				return 0;
+			break;
+		default:
+			return 0;
+		}
+	}
+	switch (pkt->l4_proto) {
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_DSTOPTS:
+	case IPPROTO_MH:
+	case IPPROTO_AH:
+	case IPPROTO_FRAGMENT:
+		return -1;
+	}
+	return 0;
+}
+
+/* Fills the transport fields as far as the packet holds them. Returns -1 when the IPv6 extension
+ * headers go on beyond the limit. */
+static __always_inline int parse_ports(struct cursor *cur, struct packet *pkt)
+{
+	struct tcphdr *tcp;
+	struct udphdr *udp;
+	__u8 *type;
+
+	if (pkt->family == 6 && skip_extensions(cur, pkt) < 0)
+		return -1;
+	if (pkt->later_fragment)
+		return 0;
+	switch (pkt->l4_proto) {
+	case IPPROTO_TCP:
+		tcp = take(cur, sizeof(*tcp));
+		if (!tcp)
+			return 0;
+		pkt->sport = tcp->source;
+		pkt->dport = tcp->dest;
+		pkt->syn = tcp->syn;
+		pkt->ack = tcp->ack;
+		pkt->has_ports = 1;
+		break;
+	case IPPROTO_UDP:
+		udp = take(cur, sizeof(*udp));
+		if (!udp)
+			return 0;
+		pkt->sport = udp->source;
+		pkt->dport = udp->dest;
+		pkt->has_ports = 1;
+		break;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		type = take(cur, sizeof(*type));
+		if (type)
+			pkt->icmp_type = *type;
+		break;
+	}
+	return 0;
+}
+
+#endif

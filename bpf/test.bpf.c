@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * Test-only object: the stages of filter.h with a clock that stands where the test puts it, and the
+ * parser alone with its result shown.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "config.h"
+#include "filter.h"
+
+/* What the parser found. Written by test_parse(), read by the test. */
+struct parse_result {
+	__u32 outcome; /* enum parsed */
+	__u32 ext_limit;
+	struct packet pkt;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct parse_result);
+	__uint(max_entries, 1);
+} results SEC(".maps");
+
+/* key: 0 -> value: ns that the test says it is. Written by the test. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(max_entries, 1);
+} clocks SEC(".maps");
+
+static __always_inline __u64 test_clock(void)
+{
+	__u32 zero = 0;
+	__u64 *now = bpf_map_lookup_elem(&clocks, &zero);
+
+	return now ? *now : 0;
+}
+
+static __always_inline struct frame frame_of(struct xdp_md *ctx)
+{
+	struct frame frame = {
+		.data = (void *)(long)ctx->data,
+		.end = (void *)(long)ctx->data_end,
+		.ifindex = ctx->ingress_ifindex,
+	};
+
+	frame.len = frame.end - frame.data;
+	return frame;
+}
+
+SEC("xdp")
+int test_filter(struct xdp_md *ctx)
+{
+	struct frame frame = frame_of(ctx);
+
+	return filter(ctx, &frame, test_clock) == DROP ? XDP_DROP : XDP_PASS;
+}
+
+SEC("xdp")
+int test_parse(struct xdp_md *ctx)
+{
+	struct frame frame = frame_of(ctx);
+	struct cursor cur = {.pos = frame.data, .end = frame.end};
+	struct parse_result *result;
+	struct packet pkt = {};
+	__u32 zero = 0;
+
+	result = bpf_map_lookup_elem(&results, &zero);
+	if (!result)
+		return XDP_ABORTED;
+	result->ext_limit = 0;
+	result->outcome = parse_source(&cur, &pkt);
+	if (result->outcome == PARSED && parse_ports(&cur, &pkt) < 0)
+		result->ext_limit = 1;
+	result->pkt = pkt;
+	return XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
