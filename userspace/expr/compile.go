@@ -1,0 +1,187 @@
+// Package expr compiles the expressions of rules and runs them over events.
+//
+// The language is that of expr-lang/expr, which the rules of the hub are written in, type-checked
+// against what the place of the expression can see (Env). A fault is reported where it is in the
+// YAML file. Running is bounded in memory, and a panic of a helper is an error of the expression.
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
+
+	"gabion/userspace/yamlpos"
+)
+
+// maxSource bounds the length of an expression: the parser recurses over it.
+const maxSource = 64 << 10
+
+// Kind is the type of value that the place of an expression wants.
+type Kind int
+
+// Kinds of value.
+const (
+	Any Kind = iota
+	Bool
+	String
+)
+
+// String returns the kind as messages name it.
+func (k Kind) String() string {
+	switch k {
+	case Bool:
+		return "true or false"
+	case String:
+		return "text"
+	}
+	return "any value"
+}
+
+// Function is a helper that expressions can call.
+type Function struct {
+	Name string
+
+	// Call gets as many arguments as one of Types has. Arguments that are known when the rule is
+	// loaded have the types asked for; those of dynamic type (any) must be checked by Call.
+	// A helper without Call is known but not available: rules that name it are refused.
+	Call func(args ...any) (any, error)
+
+	// Types are the signatures, each as a nil function or new(func(string) string).
+	Types []any
+}
+
+// Compiler compiles expressions that may call a fixed set of helpers. It is immutable and safe for
+// concurrent use.
+type Compiler struct {
+	functions []expr.Option
+	missing   map[string]bool
+	frames    *sync.Pool
+}
+
+// NewCompiler returns a compiler for expressions that call the given helpers.
+func NewCompiler(functions ...Function) *Compiler {
+	c := &Compiler{missing: map[string]bool{}, frames: &sync.Pool{New: func() any { return newFrame() }}}
+	for _, f := range functions {
+		call, types := f.Call, f.Types
+		if call == nil {
+			c.missing[f.Name] = true
+			call = func(...any) (any, error) { return nil, errors.New(notAvailable(f.Name)) }
+			types = []any{new(func(...any) any)}
+		}
+		c.functions = append(c.functions, expr.Function(f.Name, call, types...))
+	}
+	return c
+}
+
+func notAvailable(name string) string {
+	return fmt.Sprintf("helper %s is not available in this version", name)
+}
+
+// Compile checks and compiles an expression for a place that sees env and wants a kind of value.
+// The error is a *yamlpos.Error at the place of the fault in the file.
+func (c *Compiler) Compile(src yamlpos.Text, env Env, want Kind) (*Program, error) {
+	if strings.TrimSpace(src.Text) == "" {
+		return nil, src.Errorf(0, "expression is empty")
+	}
+	if len(src.Text) > maxSource {
+		return nil, src.Errorf(0, "expression is longer than %d KiB", maxSource>>10)
+	}
+	missing := &missingHelpers{names: c.missing}
+	options := append([]expr.Option{expr.Env(env.example()), expr.Patch(missing), kindOption(want)}, c.functions...)
+	code, err := compile(src.Text, options)
+	if missing.found != nil {
+		return nil, src.Errorf(byteOffset(src.Text, missing.found.Location().From), "%s", notAvailable(missing.found.Value))
+	}
+	if err != nil {
+		return nil, positioned(src, err, want)
+	}
+	p := &Program{src: src, env: env, want: want, code: code, frames: c.frames}
+	if want == Bool {
+		p.requires = requires(src.Text)
+	}
+	return p, nil
+}
+
+// compile turns a panic of the compiler, which rule text could cause, into an error.
+func compile(src string, options []expr.Option) (code *code, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("expression cannot be compiled: %v", r)
+		}
+	}()
+	return expr.Compile(src, options...)
+}
+
+func kindOption(want Kind) expr.Option {
+	switch want {
+	case Bool:
+		return expr.AsBool()
+	case String:
+		return expr.AsKind(reflect.String)
+	}
+	return expr.AsAny()
+}
+
+// positioned places a compiler's error in the file. Messages are cut to their first line: the rest
+// repeats the source.
+func positioned(src yamlpos.Text, err error, want Kind) *yamlpos.Error {
+	var at *file.Error
+	if errors.As(err, &at) {
+		msg := firstLine(at.Message)
+		if got, ok := strings.CutPrefix(msg, "invalid operation: bool("); ok {
+			msg = fmt.Sprintf("expression gives %s, want %s", strings.TrimSuffix(got, ")"), want)
+		}
+		return src.Errorf(byteOffset(src.Text, at.From), "%s", msg)
+	}
+	if got, ok := strings.CutPrefix(err.Error(), fmt.Sprintf("expected %v, but got ", kindName(want))); ok {
+		return src.Errorf(0, "expression gives %s, want %s", got, want)
+	}
+	return src.Errorf(0, "%s", firstLine(err.Error()))
+}
+
+func kindName(want Kind) string {
+	if want == Bool {
+		return "bool"
+	}
+	return "string"
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return s
+}
+
+// byteOffset converts an offset in characters, which the library counts in, to one in bytes.
+func byteOffset(s string, runes int) int {
+	for i := range s {
+		if runes == 0 {
+			return i
+		}
+		runes--
+	}
+	return len(s)
+}
+
+// missingHelpers finds the first use of a helper that is known but not available.
+type missingHelpers struct {
+	names map[string]bool
+	found *ast.IdentifierNode
+}
+
+// Visit implements ast.Visitor.
+func (m *missingHelpers) Visit(node *ast.Node) {
+	call, ok := (*node).(*ast.CallNode)
+	if !ok {
+		return
+	}
+	name, ok := call.Callee.(*ast.IdentifierNode)
+	if ok && m.names[name.Value] && (m.found == nil || name.Location().From < m.found.Location().From) {
+		m.found = name
+	}
+}

@@ -1,0 +1,121 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/vm"
+
+	"gabion/userspace/yamlpos"
+)
+
+// memoryBudget bounds the list and map elements that one run may make.
+const memoryBudget = 250_000
+
+// maxStack is the largest evaluation stack, in values, that is kept for the next run.
+const maxStack = 1024
+
+type code = vm.Program
+
+// Program is a compiled expression. It is immutable and safe for concurrent use.
+type Program struct {
+	src      yamlpos.Text
+	env      Env
+	want     Kind
+	code     *code
+	requires []Condition
+	frames   *sync.Pool
+}
+
+// Source returns the text of the expression.
+func (p *Program) Source() string { return p.src.Text }
+
+// Pos returns where the expression is in its file.
+func (p *Program) Pos() yamlpos.Position { return p.src.Pos }
+
+// Requires returns what must hold of an event for the expression to be true. Whoever skips an
+// event for which one of the conditions does not hold changes nothing: evaluating it would have
+// been false, without an error and without a side effect.
+func (p *Program) Requires() []Condition { return p.requires }
+
+// Bool runs an expression that decides.
+func (p *Program) Bool(v Vars) (bool, error) {
+	x, err := p.Value(v)
+	if err != nil {
+		return false, err
+	}
+	b, ok := x.(bool)
+	if !ok {
+		return false, &RunError{p: p, err: fmt.Errorf("expression gives %T, want %s", x, Bool)}
+	}
+	return b, nil
+}
+
+// String runs an expression that gives text.
+func (p *Program) String(v Vars) (string, error) {
+	x, err := p.Value(v)
+	if err != nil {
+		return "", err
+	}
+	s, ok := x.(string)
+	if !ok {
+		return "", &RunError{p: p, err: fmt.Errorf("expression gives %T, want %s", x, String)}
+	}
+	return s, nil
+}
+
+// Value runs an expression and returns what it gives. The error is a *RunError.
+func (p *Program) Value(v Vars) (any, error) {
+	f := p.frames.Get().(*frame)
+	x, err := f.vm.Run(p.code, f.envs.fill(p.env, v))
+	f.release()
+	p.frames.Put(f)
+	if err != nil {
+		return nil, &RunError{p: p, err: err}
+	}
+	return x, nil
+}
+
+// RunError is the failure of an expression on one event. Its text is made only when asked for,
+// because hostile input can make an expression fail on every line.
+type RunError struct {
+	p   *Program
+	err error
+}
+
+// Error returns the message with the place in the rule file.
+func (e *RunError) Error() string {
+	return positioned(e.p.src, e.err, e.p.want).Error()
+}
+
+// Unwrap returns the error of the helper that failed, if one did.
+func (e *RunError) Unwrap() error {
+	var at *file.Error
+	if errors.As(e.err, &at) {
+		return at.Prev
+	}
+	return e.err
+}
+
+// frame is what one run needs; frames are pooled.
+type frame struct {
+	vm   vm.VM
+	envs environments
+}
+
+func newFrame() *frame {
+	return &frame{vm: vm.VM{MemoryBudget: memoryBudget}}
+}
+
+// release drops the references to events, which would otherwise live as long as the pool.
+func (f *frame) release() {
+	f.envs = environments{}
+	clear(f.vm.Variables)
+	if cap(f.vm.Stack) > maxStack {
+		f.vm.Stack = nil
+		return
+	}
+	clear(f.vm.Stack[:cap(f.vm.Stack)])
+}

@@ -1,0 +1,206 @@
+package expr
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gabion/userspace/decision"
+	"gabion/userspace/event"
+	"gabion/userspace/yamlpos"
+)
+
+func testVars() Vars {
+	e := &event.Event{
+		Stage: "s00-raw", Meta: map[string]string{"log_type": "ssh_failed"}, Parsed: map[string]string{"program": "sshd"},
+		Unmarshaled: map[string]any{"json": map[string]any{"n": 10.0, "s": "x"}},
+		Time:        time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+	}
+	alert := &decision.Alert{Scenario: "test/a", Remediation: true, Source: &decision.Source{Scope: "Ip", Value: "192.0.2.1", IP: "192.0.2.1"},
+		Events: []decision.Event{{Meta: []decision.Meta{{Key: "exe", Value: "/bin/sh"}}}}}
+	q := &Queue{Queue: []*event.Event{e, {Meta: map[string]string{"n": "2"}}}, L: 2}
+	return Vars{
+		Event: e, Alert: alert, Queue: q, Leaky: &Leaky{Total_count: 6, Mapkey: "k", Queue: q},
+		Signal: &event.RuntimeAlert{Alert: alert, Sources: map[string]*decision.Source{"192.0.2.1": alert.Source}},
+	}
+}
+
+func TestProgramsRun(t *testing.T) {
+	for _, tt := range []struct {
+		name, src string
+		env       Env
+		want      any
+	}{
+		{"equality of a field", "evt.Meta.log_type == 'ssh_failed'", EnvEvent, true},
+		{"missing key of a text map is empty", "evt.Meta.nope == '' && evt.Enriched.nope == ''", EnvEvent, true},
+		{"missing key of an untyped map is nil", "evt.Unmarshaled.nope == nil", EnvEvent, true},
+		{"JSON number is a float", "evt.Unmarshaled.json.n", EnvEvent, 10.0},
+		{"JSON number converted", "int(evt.Unmarshaled.json.n)", EnvEvent, 10},
+		{"optional chaining", "evt.Unmarshaled.a?.b ?? 'none'", EnvEvent, "none"},
+		{"time method", "evt.Time.Hour() < 14 && evt.Time.Weekday().String() == 'Sunday'", EnvEvent, true},
+		{"method of the event", "evt.GetType() + evt.GetMeta('log_type')", EnvEvent, "logssh_failed"},
+		{"setting on the way", "evt.SetMeta('seen', 'yes') && evt.Meta.seen == 'yes'", EnvEvent, true},
+		{"helper", "Upper(evt.Parsed.program)", EnvEvent, "SSHD"},
+		{"helper with an untyped argument", "Upper(evt.Unmarshaled.json.s)", EnvEvent, "X"},
+		{"let and ternary", "let p = evt.Parsed.program; p startsWith 'ss' ? p[-2:] : ''", EnvEvent, "hd"},
+		{"if block", "if evt.Stage == 'x' { 'a' } else { 'b' }", EnvEvent, "b"},
+		{"queue", "queue.L == 2 && len(queue.GetQueue()) == 2 && queue.Queue[-1].Meta.n == '2'", EnvQueue, true},
+		{"predicate over the queue", "count(queue.Queue, .Meta.log_type == 'ssh_failed')", EnvQueue, 1},
+		{"leaky", "leaky.Total_count > 5 && leaky.Mapkey == 'k'", EnvQueue, true},
+		{"signal", "signal.Alert.Remediation && signal.GetSources()[0] == '192.0.2.1'", EnvOverflow, true},
+		{"alert", "Alert.Remediation == true && Alert.GetScope() == 'Ip' && Alert.Source.IP == '192.0.2.1'", EnvProfile, true},
+		{"alert events", "all(Alert.Events, {.GetMeta('exe') == '/bin/sh'})", EnvProfile, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := mustCompile(t, tt.src, tt.env, Any).Value(testVars())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestProgramsFailWithoutCrashing(t *testing.T) {
+	for _, tt := range []struct{ name, src, want string }{
+		{"member of nil", "evt.Unmarshaled.a.b == 1", "f.yaml:1:9: cannot fetch b from <nil>"},
+		{"alert of a log event", "evt.Overflow.Alert.Scenario == ''", "cannot get Scenario from Alert"},
+		{"helper fails", "evt.Stage != '' && Fail()", "f.yaml:1:9: failed"},
+		{"helper crashes", "Crash()", "index out of range [7]"},
+		{"untyped argument of the wrong type", "Upper(evt.Unmarshaled.json) == ''", "interface conversion"},
+		{"index out of range", "split(evt.Stage, '-')[7] == ''", "index out of range"},
+		{"too much memory", "len(map(1..1000000, #)) > 0", "memory budget exceeded"},
+		{"not a decision", "evt.Unmarshaled.json.s", "f.yaml:1:9: expression gives string, want true or false"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := mustCompile(t, tt.src, EnvEvent, Bool).Bool(testVars())
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("err = %v, want one line with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestStringRefusesOtherTypes(t *testing.T) {
+	p := mustCompile(t, "evt.Unmarshaled.json.n", EnvEvent, String)
+	_, err := p.String(testVars())
+	if run := (*RunError)(nil); !errors.As(err, &run) || err.Error() != "f.yaml:1:9: expression gives float64, want text" {
+		t.Errorf("err = %v", err)
+	}
+	if got, err := mustCompile(t, "evt.Stage", EnvEvent, String).String(testVars()); got != "s00-raw" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestProgramsRunConcurrently(t *testing.T) {
+	p := mustCompile(t, "any(queue.Queue, {.Meta.log_type == evt.Meta.log_type})", EnvQueue, Bool)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			v := testVars()
+			for range 200 {
+				if ok, err := p.Bool(v); !ok || err != nil {
+					t.Errorf("got %v, %v", ok, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestRunsKeepNoEventAlive(t *testing.T) {
+	c := testCompiler()
+	f := newFrame()
+	c.frames.New = func() any { return f }
+	p, err := c.Compile(inFile("let m = evt.Meta; Upper(m.log_type) == 'X' && evt.Stage == ''"), EnvEvent, Bool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Bool(testVars()); err != nil {
+		t.Fatal(err)
+	}
+	if f.envs != (environments{}) {
+		t.Error("the environment still holds the event")
+	}
+	for _, v := range append(f.vm.Stack[:cap(f.vm.Stack)], f.vm.Variables...) {
+		if v != nil {
+			t.Errorf("the machine still holds %v", v)
+		}
+	}
+}
+
+func TestRequiresFindsWhatMustHold(t *testing.T) {
+	meta := func(key string, values ...string) Condition { return Condition{"Meta", key, values} }
+	for _, tt := range []struct {
+		name, src string
+		want      []Condition
+	}{
+		{"equality", "evt.Meta.log_type == 'a'", []Condition{meta("log_type", "a")}},
+		{"constant first", "'a' == evt.Meta['log_type']", []Condition{meta("log_type", "a")}},
+		{"list", "evt.Parsed.program in ['b', 'a', 'b']", []Condition{{"Parsed", "program", []string{"a", "b"}}}},
+		{"alternatives over one field", "(evt.Meta.service == 'b' || evt.Meta.service == 'a') && Fail()", []Condition{meta("service", "a", "b")}},
+		{"several operands", "evt.Meta.service == 'a' && evt.Meta.log_type == 'b' && Upper('a') == 'A'", []Condition{meta("service", "a"), meta("log_type", "b")}},
+		{"behind safe operands", "evt.Parsed.x != '' and not (evt.Stage contains 'x') and evt.Line.Labels.type matches '^a' && evt.Meta.log_type in ['a']", []Condition{meta("log_type", "a")}},
+		{"not behind a helper", "Upper(evt.Stage) == '' && evt.Meta.log_type == 'a'", nil},
+		{"not behind an effect", "evt.SetMeta('log_type', 'a') && evt.Meta.log_type == 'a'", nil},
+		{"not behind what may fail", "evt.Overflow.Alert.Scenario == 'x' && evt.Meta.log_type == 'a'", nil},
+		{"not behind an untyped value", "evt.Unmarshaled.x == 'x' && evt.Meta.log_type == 'a'", nil},
+		{"alternatives over two fields", "evt.Meta.service == 'a' || evt.Meta.log_type == 'a'", nil},
+		{"negation", "not (evt.Meta.service == 'a')", nil},
+		{"value that is no constant", "evt.Meta.service == evt.Parsed.program", nil},
+		{"key that is no constant", "evt.Meta[evt.Stage] == 'a'", nil},
+		{"one alternative open", "evt.Meta.service == 'a' || true", nil},
+		{"list with a variable", "evt.Meta.service in ['a', evt.Stage]", nil},
+		{"empty list", "evt.Meta.service in []", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := mustCompile(t, tt.src, EnvEvent, Bool).Requires()
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestConditionAllowsItsValues(t *testing.T) {
+	c := Condition{"Meta", "x", []string{"", "b"}}
+	for value, want := range map[string]bool{"": true, "b": true, "a": false} {
+		if got := c.Allows(value); got != want {
+			t.Errorf("Allows(%q) = %v", value, got)
+		}
+	}
+}
+
+func BenchmarkBool(b *testing.B) {
+	p, err := testCompiler().Compile(inFile("evt.Meta.log_type == 'ssh_failed' && evt.Parsed.program == 'x'"), EnvEvent, Bool)
+	if err != nil {
+		b.Fatal(err)
+	}
+	v := testVars()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.Bool(v); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func TestRunErrorsPointIntoTheFile(t *testing.T) {
+	var rule struct{ Filter yamlpos.Text }
+	if err := yamlpos.DecodeFile("f.yaml", []byte("filter: |\n  evt.Stage != '' &&\n  Fail()\n"), &rule); err != nil {
+		t.Fatal(err)
+	}
+	p, err := testCompiler().Compile(rule.Filter, EnvEvent, Bool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Bool(testVars()); err == nil || err.Error() != "f.yaml:3:3: failed" {
+		t.Errorf("err = %v", err)
+	}
+}

@@ -1,0 +1,219 @@
+package expr
+
+import (
+	"slices"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/parser"
+)
+
+// Condition says that a field of the event must have one of some values: evt.Meta.log_type in
+// [...]. A missing field has the value "".
+type Condition struct {
+	Map    string // "Meta" or "Parsed"
+	Key    string
+	Values []string // never empty, sorted, each once
+}
+
+// Allows reports whether a field with the given value fulfils the condition.
+func (c Condition) Allows(value string) bool {
+	_, ok := slices.BinarySearch(c.Values, value)
+	return ok
+}
+
+// requires finds the conditions among the operands of the outermost && of an expression. It stops
+// at the first operand that could fail or have an effect: what follows must still be reached.
+func requires(src string) []Condition {
+	tree, err := parser.Parse(src)
+	if err != nil {
+		return nil
+	}
+	var out []Condition
+	for _, operand := range conjuncts(tree.Node, nil) {
+		if c, ok := condition(operand); ok {
+			out = append(out, c)
+			continue
+		}
+		if typeOf(operand) != boolean {
+			break
+		}
+	}
+	return out
+}
+
+func conjuncts(n ast.Node, out []ast.Node) []ast.Node {
+	if b, ok := n.(*ast.BinaryNode); ok && isAnd(b.Operator) {
+		return conjuncts(b.Right, conjuncts(b.Left, out))
+	}
+	return append(out, n)
+}
+
+func isAnd(op string) bool { return op == "&&" || op == "and" }
+func isOr(op string) bool  { return op == "||" || op == "or" }
+
+// condition reads one operand as a condition: an equality, an "in" with a list of constants, or
+// alternatives (||) over the same field.
+func condition(n ast.Node) (Condition, bool) {
+	b, ok := n.(*ast.BinaryNode)
+	if !ok {
+		return Condition{}, false
+	}
+	switch {
+	case isOr(b.Operator):
+		left, okLeft := condition(b.Left)
+		right, okRight := condition(b.Right)
+		if !okLeft || !okRight || left.Map != right.Map || left.Key != right.Key {
+			return Condition{}, false
+		}
+		return newCondition(left.Map, left.Key, append(left.Values, right.Values...))
+	case b.Operator == "==":
+		field, value := b.Left, b.Right
+		if _, ok := field.(*ast.StringNode); ok {
+			field, value = value, field
+		}
+		return conditionOf(field, value)
+	case b.Operator == "in":
+		list, ok := b.Right.(*ast.ArrayNode)
+		if !ok {
+			return Condition{}, false
+		}
+		return conditionOf(b.Left, list.Nodes...)
+	}
+	return Condition{}, false
+}
+
+func conditionOf(field ast.Node, values ...ast.Node) (Condition, bool) {
+	path, ok := eventPath(field)
+	if !ok || len(path) != 2 || path[0] != "Meta" && path[0] != "Parsed" {
+		return Condition{}, false
+	}
+	var texts []string
+	for _, v := range values {
+		s, ok := v.(*ast.StringNode)
+		if !ok {
+			return Condition{}, false
+		}
+		texts = append(texts, s.Value)
+	}
+	return newCondition(path[0], path[1], texts)
+}
+
+func newCondition(m, key string, values []string) (Condition, bool) {
+	slices.Sort(values)
+	return Condition{Map: m, Key: key, Values: slices.Compact(values)}, len(values) > 0
+}
+
+// eventPath returns the constant names behind evt: evt.Meta["log_type"] gives Meta, log_type.
+func eventPath(n ast.Node) ([]string, bool) {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		return nil, n.Value == "evt"
+	case *ast.MemberNode:
+		name, ok := n.Property.(*ast.StringNode)
+		if !ok || n.Method || n.Optional {
+			return nil, false
+		}
+		path, ok := eventPath(n.Node)
+		return append(path, name.Value), ok
+	}
+	return nil, false
+}
+
+// safeType is the type of an expression that can neither fail nor have an effect.
+type safeType int
+
+const (
+	notSafe safeType = iota
+	boolean
+	text
+)
+
+// typeOf recognises comparisons of the event's text fields with constants and their combinations.
+// Everything else counts as not safe.
+func typeOf(n ast.Node) safeType {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return text
+	case *ast.BoolNode:
+		return boolean
+	case *ast.MemberNode:
+		return typeOfField(n)
+	case *ast.UnaryNode:
+		if (n.Operator == "!" || n.Operator == "not") && typeOf(n.Node) == boolean {
+			return boolean
+		}
+	case *ast.BinaryNode:
+		return typeOfBinary(n)
+	}
+	return notSafe
+}
+
+func typeOfField(n ast.Node) safeType {
+	path, ok := eventPath(n)
+	if !ok {
+		return notSafe
+	}
+	switch len(path) {
+	case 1:
+		switch path[0] {
+		case "Stage", "StrTime", "StrTimeFormat", "MarshaledTime", "WhitelistReason":
+			return text
+		case "Whitelisted", "Process":
+			return boolean
+		}
+	case 2:
+		switch path[0] {
+		case "Meta", "Parsed", "Enriched":
+			return text
+		case "Line":
+			if path[1] == "Raw" || path[1] == "Src" || path[1] == "Module" {
+				return text
+			}
+		}
+	case 3:
+		if path[0] == "Line" && path[1] == "Labels" {
+			return text
+		}
+	}
+	return notSafe
+}
+
+func typeOfBinary(n *ast.BinaryNode) safeType {
+	left := typeOf(n.Left)
+	if n.Operator == "in" {
+		if list, ok := n.Right.(*ast.ArrayNode); ok && left == text && allText(list.Nodes) {
+			return boolean
+		}
+		return notSafe
+	}
+	right := typeOf(n.Right)
+	if left == notSafe || left != right {
+		return notSafe
+	}
+	switch n.Operator {
+	case "==", "!=":
+		return boolean
+	case "&&", "and", "||", "or":
+		if left == boolean {
+			return boolean
+		}
+	case "contains", "startsWith", "endsWith", "<", "<=", ">", ">=":
+		if left == text {
+			return boolean
+		}
+	case "matches":
+		if _, constant := n.Right.(*ast.StringNode); constant && left == text {
+			return boolean
+		}
+	}
+	return notSafe
+}
+
+func allText(nodes []ast.Node) bool {
+	for _, n := range nodes {
+		if typeOf(n) != text {
+			return false
+		}
+	}
+	return true
+}
