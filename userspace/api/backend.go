@@ -1,0 +1,41 @@
+package api
+
+import (
+	"context"
+	"net/netip"
+
+	"gabion/userspace/client"
+	"gabion/userspace/decision"
+	"gabion/userspace/store"
+)
+
+// Backend is the daemon as the API sees it. It is safe for concurrent use.
+type Backend interface {
+	// Submit enforces and records alerts of a client and returns when the record holds them.
+	// Alerts without decisions get those of the profiles. What the guard refuses is taken out of
+	// the alerts and returned.
+	Submit(ctx context.Context, alerts []*decision.Alert) ([]Refusal, error)
+
+	Alerts(ctx context.Context, f store.AlertFilter) ([]*decision.Alert, error)
+	Alert(ctx context.Context, id int64) (*decision.Alert, error)
+
+	// Active returns the active decisions in order of their ids. They must not be changed.
+	Active(ctx context.Context) ([]*decision.Decision, error)
+	// Hits returns the packets that the kernel counted for exactly this prefix.
+	Hits(p netip.Prefix) (packets uint64, ok bool)
+	// End lifts decisions from the kernel and in the record.
+	End(ctx context.Context, ids []uint64) error
+
+	Allows(ctx context.Context) ([]client.Allow, error)
+	Allow(ctx context.Context, p netip.Prefix, req client.AllowRequest) (client.Allow, error)
+	Disallow(ctx context.Context, p netip.Prefix) (bool, error)
+
+	Why(ctx context.Context, addr netip.Addr) (*client.Why, error)
+	Status() client.Status
+}
+
+// Refusal is a decision that is not enforced because its target must never be banned.
+type Refusal struct {
+	Decision *decision.Decision
+	Reason   string
+}
