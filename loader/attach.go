@@ -1,0 +1,220 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+)
+
+// Mode is where on an interface the filter runs.
+type Mode string
+
+// Modes to ask for. Auto takes the first that works, in this order; the others are demands.
+const (
+	ModeAuto    Mode = "auto"
+	ModeNative  Mode = "native"  // XDP in the driver
+	ModeGeneric Mode = "generic" // XDP behind the driver
+	ModeTC      Mode = "tc"      // tc ingress: tcx, else clsact
+)
+
+// Modes that an Attachment has besides ModeNative and ModeGeneric.
+const (
+	ModeTCX    Mode = "tcx"    // tc ingress through a link, from kernel 6.6 on
+	ModeClsact Mode = "clsact" // tc ingress through a filter of the clsact qdisc
+)
+
+// Attachment is one interface that the filter runs on.
+type Attachment struct {
+	Interface string
+	Ifindex   int
+	Mode      Mode
+	Stale     bool // the interface is gone, or somebody removed the filter: Attach again
+}
+
+// ParseMode reads a mode of the configuration.
+func ParseMode(s string) (Mode, error) {
+	switch m := Mode(s); m {
+	case ModeAuto, ModeNative, ModeGeneric, ModeTC:
+		return m, nil
+	case "":
+		return ModeAuto, nil
+	}
+	return "", fmt.Errorf("unknown mode %q: use auto, native, generic or tc", s)
+}
+
+// Attach makes the filter run on an interface, now and after this process ends. It may be called at any
+// time and again: an attachment that serves is kept, one whose interface was replaced is renewed.
+//
+// With ModeAuto it goes down from native XDP to generic XDP to tc, and says why at each step. An XDP
+// program that is not gabion's is never replaced: the filter goes to tc ingress then. It fails with
+// ErrNoInterface when there is no such interface.
+func (p *Plane) Attach(ifname string, want Mode) (Attachment, error) {
+	if err := p.writable(); err != nil {
+		return Attachment{}, fmt.Errorf("attach to %s: %w", ifname, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	nic, err := findInterface(ifname)
+	if err != nil {
+		return Attachment{}, fmt.Errorf("attach to %s: %w", ifname, err)
+	}
+	if have, ok, err := p.keep(nic, want); ok || err != nil {
+		return have, err
+	}
+	var errs []error
+	for _, step := range ladder(want) {
+		mode, err := p.attachAs(nic, step)
+		if err == nil {
+			p.log.Info("filter attached", "interface", ifname, "ifindex", nic.Index, "mode", mode)
+			return Attachment{Interface: ifname, Ifindex: nic.Index, Mode: mode}, nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", step, err))
+		if want == ModeAuto {
+			p.log.Warn("attach mode not available", "interface", ifname, "mode", step, "err", err)
+		}
+	}
+	return Attachment{}, fmt.Errorf("attach to %s: %w", ifname, errors.Join(errs...))
+}
+
+// keep returns the interface's attachment if it serves, and clears away those that do not.
+func (p *Plane) keep(nic *netlink.LinkAttrs, want Mode) (Attachment, bool, error) {
+	pins, err := p.linkPins()
+	if err != nil {
+		return Attachment{}, false, err
+	}
+	for _, pin := range pins {
+		if pin.ifindex != nic.Index && pin.ifname != nic.Name {
+			continue
+		}
+		a, err := p.inspect(pin)
+		if err != nil {
+			return a, false, err
+		}
+		serves := !a.Stale && a.Ifindex == nic.Index
+		if serves && satisfies(a.Mode, want) {
+			return a, true, nil
+		}
+		if !a.Stale && a.Ifindex != nic.Index {
+			continue // a renamed interface, still served under its old name
+		}
+		p.log.Warn("attachment replaced", "interface", nic.Name, "mode", a.Mode, "stale", a.Stale, "wanted", want)
+		if err := p.release(pin); err != nil {
+			return a, false, err
+		}
+	}
+	return Attachment{}, false, nil
+}
+
+// Detach stops the filter on an interface. It is no error if it did not run there.
+func (p *Plane) Detach(ifname string) error {
+	if err := p.writable(); err != nil {
+		return fmt.Errorf("detach from %s: %w", ifname, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pins, err := p.linkPins()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, pin := range pins {
+		a, err := p.inspect(pin)
+		if err != nil || a.Interface == ifname {
+			errs = append(errs, err, p.release(pin))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Attachments lists where the filter is attached, in the order of interface numbers.
+func (p *Plane) Attachments() ([]Attachment, error) {
+	pins, err := p.linkPins()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Attachment, 0, len(pins))
+	for _, pin := range pins {
+		a, err := p.inspect(pin)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+func ladder(want Mode) []Mode {
+	if want == ModeAuto {
+		return []Mode{ModeNative, ModeGeneric, ModeTC}
+	}
+	return []Mode{want}
+}
+
+func satisfies(have, want Mode) bool {
+	switch want {
+	case ModeAuto:
+		return true
+	case ModeTC:
+		return have == ModeTCX || have == ModeClsact
+	}
+	return have == want
+}
+
+func (p *Plane) attachAs(nic *netlink.LinkAttrs, step Mode) (Mode, error) {
+	switch step {
+	case ModeNative:
+		return step, p.attachXDP(nic, step, link.XDPDriverMode)
+	case ModeGeneric:
+		return step, p.attachXDP(nic, step, link.XDPGenericMode)
+	case ModeTC:
+		return p.attachTC(nic)
+	}
+	return "", fmt.Errorf("unknown mode %q", step)
+}
+
+// attachXDP never replaces: creating a link fails when any XDP program is there. The check before
+// is for the message.
+func (p *Plane) attachXDP(nic *netlink.LinkAttrs, mode Mode, flags link.XDPAttachFlags) error {
+	if nic.Xdp != nil && nic.Xdp.Attached {
+		return fmt.Errorf("interface carries another XDP program (id %d), which is left alone", nic.Xdp.ProgId)
+	}
+	l, err := link.AttachXDP(link.XDPOptions{Program: p.xdp, Interface: nic.Index, Flags: flags})
+	if err != nil {
+		return fmt.Errorf("attach XDP program: %w", err)
+	}
+	return p.pinLink(l, nic, mode)
+}
+
+// attachTC prefers a tcx link, at the head, and falls back to a filter of the clsact qdisc.
+func (p *Plane) attachTC(nic *netlink.LinkAttrs) (Mode, error) {
+	if !p.legacyTC {
+		l, err := link.AttachTCX(tcxOptions(nic.Index, p.tc))
+		if err == nil {
+			return ModeTCX, p.pinLink(l, nic, ModeTCX)
+		}
+		if !errors.Is(err, link.ErrNotSupported) {
+			return "", fmt.Errorf("attach tcx program: %w", err)
+		}
+		p.log.Warn("attach mode not available", "interface", nic.Name, "mode", ModeTCX, "err", err)
+	}
+	return ModeClsact, p.attachClsact(nic)
+}
+
+// findInterface returns a named interface of this network namespace.
+func findInterface(ifname string) (*netlink.LinkAttrs, error) {
+	l, err := netlink.LinkByName(ifname)
+	if err != nil {
+		var missing netlink.LinkNotFoundError
+		if errors.As(err, &missing) {
+			return nil, fmt.Errorf("%w: %q (ip link shows those that exist)", ErrNoInterface, ifname)
+		}
+		return nil, fmt.Errorf("find interface: %w", err)
+	}
+	attrs := l.Attrs()
+	if attrs.EncapType != "ether" && attrs.EncapType != "loopback" {
+		return nil, fmt.Errorf("interface has no Ethernet header (%s): attach to the interface its packets arrive on", attrs.EncapType)
+	}
+	return attrs, nil
+}

@@ -1,0 +1,101 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Where the filter sits in the clsact qdisc. The handle is ours by convention; the name decides.
+const (
+	filterName   = "gabion_tc"
+	filterHandle = 0x6761 // "ga"
+	filterPrio   = 1      // first of the chain
+)
+
+// attachClsact is for kernels before 6.6, which have no tcx. A filter belongs to the interface, not
+// to a process, so the pin next to it only remembers that it is there.
+func (p *Plane) attachClsact(nic *netlink.LinkAttrs) error {
+	err := netlink.QdiscAdd(clsact(nic.Index))
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("add clsact qdisc: %w", err)
+	}
+	pin := linkPin{path: p.pinPath(nic, ModeClsact), mode: ModeClsact, ifindex: nic.Index, ifname: nic.Name}
+	if err := p.updateClsact(pin); err != nil {
+		return err
+	}
+	if err := p.tc.Pin(pin.path); err != nil && !errors.Is(err, os.ErrExist) {
+		return errors.Join(fmt.Errorf("pin filter: %w", err), removeFilter(nic.Index))
+	}
+	return nil
+}
+
+// updateClsact puts the current program into the interface's filter, in one step when there is one.
+func (p *Plane) updateClsact(pin linkPin) error {
+	if _, err := netlink.LinkByIndex(pin.ifindex); err != nil {
+		return nil // gone, and the filter with it; Attach clears the pin away
+	}
+	f := &netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: pin.ifindex, Parent: netlink.HANDLE_MIN_INGRESS,
+			Handle: filterHandle, Priority: filterPrio, Protocol: unix.ETH_P_ALL,
+		},
+		Fd: p.tc.FD(), Name: filterName, DirectAction: true,
+	}
+	if err := netlink.FilterReplace(f); err != nil {
+		return fmt.Errorf("add tc filter: %w", err)
+	}
+	return nil
+}
+
+// findFilter returns gabion's filter of an interface; nil when there is none, or no interface.
+func findFilter(ifindex int) (netlink.Filter, error) {
+	l, err := netlink.LinkByIndex(ifindex)
+	if err != nil {
+		return nil, nil
+	}
+	filters, err := netlink.FilterList(l, netlink.HANDLE_MIN_INGRESS)
+	if err != nil {
+		return nil, fmt.Errorf("list tc filters of %s: %w", l.Attrs().Name, err)
+	}
+	for _, f := range filters {
+		if b, ok := f.(*netlink.BpfFilter); ok && b.Name == filterName && b.Handle == filterHandle {
+			return f, nil
+		}
+	}
+	return nil, nil
+}
+
+// removeFilter deletes gabion's filter, and the qdisc when nobody else uses it.
+func removeFilter(ifindex int) error {
+	f, err := findFilter(ifindex)
+	if err != nil || f == nil {
+		return err
+	}
+	if err := netlink.FilterDel(f); err != nil {
+		return fmt.Errorf("remove tc filter: %w", err)
+	}
+	l, err := netlink.LinkByIndex(ifindex)
+	if err != nil {
+		return nil
+	}
+	for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+		rest, err := netlink.FilterList(l, parent)
+		if err != nil || len(rest) > 0 {
+			return err
+		}
+	}
+	if err := netlink.QdiscDel(clsact(ifindex)); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("remove clsact qdisc: %w", err)
+	}
+	return nil
+}
+
+func clsact(ifindex int) netlink.Qdisc {
+	return &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: ifindex, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+	}}
+}

@@ -1,0 +1,177 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"gabion/userspace/decision"
+)
+
+// DefaultDir is where the daemon pins.
+const DefaultDir = "/sys/fs/bpf/gabion"
+
+// Options says where and how large. The zero value of a field means its default.
+type Options struct {
+	Dir       string // below a bpffs; DefaultDir
+	MaxBans   uint32 // per family; only takes effect when the tables are made
+	MaxAllows uint32 // per family; likewise
+	ConnLimit ConnLimit
+	Log       *slog.Logger // nil discards
+	Clock     Clock        // SystemClock
+}
+
+// ConnLimit is how many TCP connections a source may open in a window before it is reported. A count
+// of 0 turns the counter off.
+type ConnLimit struct {
+	Count  uint32
+	Window time.Duration
+}
+
+// Plane is the data plane pinned below one directory. Its methods are safe for concurrent use, except
+// Close.
+type Plane struct {
+	dir   string
+	log   *slog.Logger
+	clock Clock
+
+	maps     bpfMaps
+	xdp, tc  *ebpf.Program
+	lock     *os.File // held while open for writing; nil: read only
+	legacyTC bool     // pretend that tcx does not exist
+
+	mu sync.Mutex // serialises read-modify-write of entries, and attaching
+}
+
+// Open creates the data plane in o.Dir or takes over what is pinned there. Taking over never pauses the
+// filter: the maps stay, and programs that differ from this binary's are replaced in one step.
+//
+// It fails with ErrUnsupported, ErrVersion or ErrBusy; each message says what to do.
+func Open(o Options) (*Plane, error) {
+	o = o.withDefaults()
+	if err := checkSupport(); err != nil {
+		return nil, err
+	}
+	if err := ensureBPFFS(o.Dir); err != nil {
+		return nil, err
+	}
+	p := &Plane{dir: o.Dir, log: o.Log, clock: o.Clock}
+	if err := p.open(o); err != nil {
+		return nil, errors.Join(fmt.Errorf("open data plane %s: %w", o.Dir, err), p.Close())
+	}
+	return p, nil
+}
+
+func (p *Plane) open(o Options) error {
+	// An empty directory is no data plane; removing one that is not empty fails, as it should.
+	_ = os.Remove(p.dir)
+	_, err := os.Stat(p.dir)
+	switch {
+	case err == nil:
+		err = p.reopen(o)
+	case errors.Is(err, os.ErrNotExist):
+		err = p.create(o)
+	}
+	if err != nil {
+		return err
+	}
+	return p.SetConnLimit(o.ConnLimit)
+}
+
+// OpenReadOnly opens what is pinned below dir for looking at it, also while a daemon runs. It fails with
+// ErrNotLoaded when nothing is pinned there.
+func OpenReadOnly(dir string) (*Plane, error) {
+	o := Options{Dir: dir}.withDefaults()
+	if _, err := os.Stat(o.Dir); errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("open data plane %s: %w: start the daemon first (gabion run)", o.Dir, ErrNotLoaded)
+	}
+	p := &Plane{dir: o.Dir, log: o.Log, clock: o.Clock}
+	if err := p.loadPins(&ebpf.LoadPinOptions{ReadOnly: true}); err != nil {
+		return nil, errors.Join(fmt.Errorf("open data plane %s: %w", o.Dir, err), p.Close())
+	}
+	return p, nil
+}
+
+// Close releases the handles and the lock. Everything stays pinned and goes on working.
+func (p *Plane) Close() error {
+	errs := []error{p.maps.Close(), p.xdp.Close(), p.tc.Close()}
+	if p.lock != nil {
+		errs = append(errs, p.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// SetConnLimit changes the connection counter's limit, from the next packet on.
+func (p *Plane) SetConnLimit(l ConnLimit) error {
+	if l.Count > 0 && l.Window <= 0 {
+		return fmt.Errorf("set connection limit: window %s must be longer than 0", l.Window)
+	}
+	if err := p.writable(); err != nil {
+		return fmt.Errorf("set connection limit: %w", err)
+	}
+	m := bpfMeter{Window: uint64(max(l.Window, 0)), Limit: l.Count}
+	if err := p.maps.Meters.Put(uint32(0), &m); err != nil {
+		return fmt.Errorf("set connection limit: %w", err)
+	}
+	return nil
+}
+
+// SetClass changes what is done with all sources banned under class, from the next packet on.
+func (p *Plane) SetClass(class decision.Class, mode decision.Mode) error {
+	if class >= decision.Classes || mode > decision.ModeShadow {
+		return fmt.Errorf("set class %d to mode %d: there are classes 0 to %d and modes off, drop, shadow",
+			class, mode, decision.Classes-1)
+	}
+	if err := p.writable(); err != nil {
+		return fmt.Errorf("set class %d: %w", class, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var c bpfClass
+	if err := p.maps.Classes.Lookup(uint32(class), &c); err != nil {
+		return fmt.Errorf("read class %d: %w", class, err)
+	}
+	c.Mode = uint32(mode)
+	if err := p.maps.Classes.Put(uint32(class), &c); err != nil {
+		return fmt.Errorf("set class %d: %w", class, err)
+	}
+	return nil
+}
+
+// ClassModes returns the mode of every class.
+func (p *Plane) ClassModes() ([decision.Classes]decision.Mode, error) {
+	var modes [decision.Classes]decision.Mode
+	for i := range modes {
+		var c bpfClass
+		if err := p.maps.Classes.Lookup(uint32(i), &c); err != nil {
+			return modes, fmt.Errorf("read class %d: %w", i, err)
+		}
+		modes[i] = decision.Mode(c.Mode)
+	}
+	return modes, nil
+}
+
+func (p *Plane) writable() error {
+	if p.lock == nil {
+		return ErrReadOnly
+	}
+	return nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Dir == "" {
+		o.Dir = DefaultDir
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = SystemClock
+	}
+	return o
+}

@@ -1,0 +1,131 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// reopen takes over what is pinned. The filter runs all the time: the maps are kept, and each link
+// changes from the old program to the new one between two packets.
+func (p *Plane) reopen(o Options) error {
+	var err error
+	if p.lock, err = lockDir(p.dir); err != nil {
+		return err
+	}
+	if err := p.loadPins(&ebpf.LoadPinOptions{}); err != nil {
+		return err
+	}
+	if have := p.maps.Bans4.MaxEntries(); o.MaxBans > 0 && have != o.MaxBans {
+		p.log.Warn("size of pinned tables kept", "table", "bans", "have", have, "configured", o.MaxBans,
+			"advice", "gabion kernel remove, then start again")
+	}
+	if have := p.maps.Allow4.MaxEntries(); o.MaxAllows > 0 && have != o.MaxAllows {
+		p.log.Warn("size of pinned tables kept", "table", "allow", "have", have, "configured", o.MaxAllows,
+			"advice", "gabion kernel remove, then start again")
+	}
+	return p.upgrade()
+}
+
+// upgrade replaces the pinned programs when they are not this binary's.
+func (p *Plane) upgrade() error {
+	spec, err := newSpec(Options{})
+	if err != nil {
+		return err
+	}
+	for name, m := range byName(&p.maps) {
+		spec.Maps[name].MaxEntries = (*m).MaxEntries()
+	}
+	progs, err := loadPrograms(spec, replacements(&p.maps))
+	if err != nil {
+		return err
+	}
+	sameXDP, err := sameTag(p.xdp, progs.XDP)
+	sameTC, err2 := sameTag(p.tc, progs.TC)
+	if err = errors.Join(err, err2); err != nil || sameXDP && sameTC {
+		return errors.Join(err, progs.XDP.Close(), progs.TC.Close())
+	}
+	return p.replacePrograms(progs)
+}
+
+// replacePrograms puts progs in place of the pinned programs, links first. When it fails in between,
+// some links run the old program and some the new one; both work on the same maps, and the next
+// Open finds a difference and goes on.
+func (p *Plane) replacePrograms(progs programs) error {
+	old := programs{XDP: p.xdp, TC: p.tc}
+	p.xdp, p.tc = progs.XDP, progs.TC
+	if err := errors.Join(old.XDP.Close(), old.TC.Close()); err != nil {
+		return fmt.Errorf("close old programs: %w", err)
+	}
+	pins, err := p.linkPins()
+	if err != nil {
+		return err
+	}
+	for _, pin := range pins {
+		if err := p.updateLink(pin); err != nil {
+			return fmt.Errorf("upgrade program on %s: %w", pin.ifname, err)
+		}
+	}
+	for name, prog := range p.programs() {
+		if err := repin(prog, filepath.Join(p.dir, name)); err != nil {
+			return err
+		}
+	}
+	p.log.Info("programs upgraded", "dir", p.dir, "links", len(pins))
+	return nil
+}
+
+// updateLink makes one attachment run the current program. One whose interface is gone is left
+// for Attach to clear away.
+func (p *Plane) updateLink(pin linkPin) error {
+	if pin.mode == ModeClsact {
+		return p.updateClsact(pin)
+	}
+	l, err := link.LoadPinnedLink(pin.path, nil)
+	if err != nil {
+		return fmt.Errorf("open link: %w", err)
+	}
+	defer l.Close()
+	index, err := linkIfindex(l)
+	if err != nil {
+		return err
+	}
+	if index == 0 {
+		return nil
+	}
+	if err := l.Update(p.program(pin.mode)); err != nil {
+		return fmt.Errorf("update link: %w", err)
+	}
+	return nil
+}
+
+// repin gives the pin at path to prog, in one step.
+func repin(prog *ebpf.Program, path string) error {
+	tmp := path + newMark
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove old temporary pin: %w", err)
+	}
+	if err := prog.Pin(tmp); err != nil {
+		return fmt.Errorf("pin program %s: %w", filepath.Base(path), err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("put program pin %s in place: %w", filepath.Base(path), err)
+	}
+	return nil
+}
+
+func sameTag(a, b *ebpf.Program) (bool, error) {
+	ai, err := a.Info()
+	if err != nil {
+		return false, fmt.Errorf("read program info: %w", err)
+	}
+	bi, err := b.Info()
+	if err != nil {
+		return false, fmt.Errorf("read program info: %w", err)
+	}
+	return ai.Tag == bi.Tag, nil
+}

@@ -1,0 +1,116 @@
+package loader
+
+import (
+	"fmt"
+	"reflect"
+	"structs"
+)
+
+// Stats are the kernel's counters, summed over CPUs, since the data plane was created. Every packet
+// counts in Received and in exactly one of the outcomes from PassedV4 to DroppedV6.
+type Stats struct {
+	_             structs.HostLayout
+	Received      uint64
+	ReceivedBytes uint64
+
+	PassedV4    uint64 // no ban of any kind matched
+	PassedV6    uint64
+	PassedNonIp uint64 // neither IPv4 nor IPv6, or more than two VLAN tags
+	Truncated   uint64 // passed: ends before its source address
+	Malformed   uint64 // passed: its IP header contradicts itself
+	DisabledV4  uint64 // passed: the ban's class is off
+	DisabledV6  uint64
+	ExpiredV4   uint64 // passed: the ban is over, but still in the table
+	ExpiredV6   uint64
+	ShadowedV4  uint64 // passed: the ban's class only counts
+	ShadowedV6  uint64
+	AllowedV4   uint64 // passed: banned, but an allow entry wins
+	AllowedV6   uint64
+	DroppedV4   uint64
+	DroppedV6   uint64
+
+	DroppedBytes     uint64
+	ExtLimit         uint64 // IPv6 with more extension headers than are walked: not metered
+	Connections      uint64 // new connections counted
+	ConnectionsFull  uint64 // not counted: the table had no room
+	Events           uint64 // reports written
+	EventsUnproven   uint64 // of these, sources that completed no handshake
+	EventsFull       uint64 // not written, ring full; tried again with the next connection
+	EventsOverBudget uint64 // not written, the CPU's budget is used up; likewise
+}
+
+// Counter is one of the kernel's counters as metrics show it.
+type Counter struct {
+	Name   string // such as "dropped"
+	Family string // "ipv4", "ipv6" or "" for a counter of both
+	Help   string
+	Value  uint64
+}
+
+// Stats reads the counters.
+func (p *Plane) Stats() (Stats, error) {
+	var sum Stats
+	perCPU, err := p.perCPU()
+	if err != nil {
+		return sum, err
+	}
+	for _, c := range perCPU {
+		sum.add(Stats(c), 1)
+	}
+	return sum, nil
+}
+
+func (p *Plane) perCPU() ([]bpfStats, error) {
+	var perCPU []bpfStats
+	if err := p.maps.Stats.Lookup(uint32(0), &perCPU); err != nil {
+		return nil, fmt.Errorf("read counters: %w", err)
+	}
+	return perCPU, nil
+}
+
+// add adds o, sign times; counters wrap, so that a sign of -1 gives a difference.
+func (s *Stats) add(o Stats, sign int) {
+	dst, src := reflect.ValueOf(s).Elem(), reflect.ValueOf(o)
+	for i := range dst.NumField() {
+		if f := dst.Field(i); f.Kind() == reflect.Uint64 {
+			f.SetUint(f.Uint() + uint64(sign)*src.Field(i).Uint())
+		}
+	}
+}
+
+// Passed is the number of packets that went on to the stack.
+func (s Stats) Passed() uint64 { return s.Received - s.Dropped() }
+
+// Dropped is the number of packets that did not.
+func (s Stats) Dropped() uint64 { return s.DroppedV4 + s.DroppedV6 }
+
+// Counters lists all counters, in the order of the struct.
+func (s Stats) Counters() []Counter {
+	return []Counter{
+		{"received", "", "Packets seen by the filter.", s.Received},
+		{"received_bytes", "", "Bytes seen by the filter.", s.ReceivedBytes},
+		{"passed", "ipv4", "Packets passed because no ban matched.", s.PassedV4},
+		{"passed", "ipv6", "Packets passed because no ban matched.", s.PassedV6},
+		{"passed_non_ip", "", "Packets passed because they are neither IPv4 nor IPv6.", s.PassedNonIp},
+		{"truncated", "", "Packets passed because they end before their source address.", s.Truncated},
+		{"malformed", "", "Packets passed because their IP header contradicts itself.", s.Malformed},
+		{"disabled", "ipv4", "Packets passed because the class of their ban is off.", s.DisabledV4},
+		{"disabled", "ipv6", "Packets passed because the class of their ban is off.", s.DisabledV6},
+		{"expired", "ipv4", "Packets passed because their ban is over.", s.ExpiredV4},
+		{"expired", "ipv6", "Packets passed because their ban is over.", s.ExpiredV6},
+		{"shadowed", "ipv4", "Packets passed because the class of their ban only counts.", s.ShadowedV4},
+		{"shadowed", "ipv6", "Packets passed because the class of their ban only counts.", s.ShadowedV6},
+		{"allowed", "ipv4", "Packets passed because an allow entry wins over their ban.", s.AllowedV4},
+		{"allowed", "ipv6", "Packets passed because an allow entry wins over their ban.", s.AllowedV6},
+		{"dropped", "ipv4", "Packets dropped.", s.DroppedV4},
+		{"dropped", "ipv6", "Packets dropped.", s.DroppedV6},
+		{"dropped_bytes", "", "Bytes dropped.", s.DroppedBytes},
+		{"ext_limit", "", "IPv6 packets with too many extension headers to be metered.", s.ExtLimit},
+		{"connections", "", "New TCP connections counted.", s.Connections},
+		{"connections_full", "", "New TCP connections not counted because the table had no room.", s.ConnectionsFull},
+		{"events", "", "Connection reports written.", s.Events},
+		{"events_unproven", "", "Connection reports about sources that may be forged.", s.EventsUnproven},
+		{"events_full", "", "Connection reports put off because the ring buffer was full.", s.EventsFull},
+		{"events_over_budget", "", "Connection reports put off because the budget was used up.", s.EventsOverBudget},
+	}
+}
