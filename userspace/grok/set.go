@@ -38,8 +38,8 @@ func (s *Set) Has(name string) bool {
 	return ok
 }
 
-// Len returns the number of patterns.
-func (s *Set) Len() int { return len(s.patterns) }
+// Text returns the pattern called name as it was written, "" when there is none.
+func (s *Set) Text(name string) string { return s.patterns[name] }
 
 // Add defines name. What the pattern references must be defined before it, so no pattern can
 // contain itself. A name that exists keeps its first definition, and the error is ErrDefined.

@@ -1,0 +1,172 @@
+package parse
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"path"
+	"slices"
+	"time"
+
+	"gabion/userspace/enrich"
+	"gabion/userspace/expr"
+	"gabion/userspace/grok"
+	"gabion/userspace/yamlpos"
+)
+
+// Library keeps the data files and stashes that expressions read. *exprlib.Lib is one.
+type Library interface {
+	// LoadData loads a data file so that expressions find it.
+	LoadData(file, typ string) error
+	// SetStash keeps a value for ttl in the stash called name. The first call makes the stash, for
+	// that many entries; when it is full the oldest entry goes.
+	SetStash(name, key, value string, ttl time.Duration, size int)
+}
+
+// Deps is what parsers need. All fields but Lib are required.
+type Deps struct {
+	Expr     *expr.Compiler
+	Patterns *grok.Set // copied: patterns of the documents are added to the pipeline's own set
+	Methods  map[string]enrich.Method
+	Lib      Library // nil: data files are not loaded and stashes are refused
+	Log      *slog.Logger
+	Now      func() time.Time // wall clock: the time of events that come without one
+}
+
+// Doc is one YAML document and the stage that its place in the folder gives it.
+type Doc struct {
+	Document *yamlpos.Document
+	Stage    string
+}
+
+// Compile compiles documents into a pipeline. A document with a fault is left out and all its
+// faults are in the error, which is a yamlpos.Errors; the pipeline of the others is returned with
+// it. Nodes run by stage, then base name of the file, path, and order in the file.
+func Compile(docs []Doc, deps Deps) (*Pipeline, error) {
+	docs = slices.Clone(docs)
+	slices.SortStableFunc(docs, func(a, b Doc) int {
+		fa, fb := a.Document.File(), b.Document.File()
+		return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(path.Base(fa), path.Base(fb)), cmp.Compare(fa, fb))
+	})
+	p := newPipeline(deps)
+	patterns := deps.Patterns.Clone()
+	var errs yamlpos.Errors
+	for _, d := range docs {
+		c := compiler{deps: deps, patterns: patterns.Clone(), stage: d.Stage}
+		n := c.document(d.Document)
+		errs = append(errs, c.errs...)
+		if n == nil || len(c.errs) > 0 {
+			continue
+		}
+		patterns = c.patterns
+		p.add(n)
+		c.loadData()
+	}
+	return p, errs.Err()
+}
+
+// compiler compiles one document.
+type compiler struct {
+	deps     Deps
+	patterns *grok.Set
+	stage    string
+	errs     yamlpos.Errors
+	partial  bool // decoding failed: what seems absent may be misspelled
+	data     []dataDocument
+}
+
+// document compiles a whole document; nil when it is to be left out.
+func (c *compiler) document(doc *yamlpos.Document) *node {
+	var d document
+	if err := doc.Decode(&d); err != nil {
+		c.errs.Add(doc.Pos(), err)
+		c.partial = true
+	}
+	if c.stage == "" {
+		c.errs.Add(doc.Pos(), errors.New("parser has no stage: put it below a stage folder or give it a stage key"))
+	}
+	if d.nameless() && !c.partial {
+		c.deps.Log.Info("parser document without name left out", "file", doc.Pos().String())
+		return nil
+	}
+	c.errs.Add(d.At.Key("format"), d.checkFormat())
+	return c.node(&d, nil)
+}
+
+// node compiles a node and those below it, noting every fault on the way.
+func (c *compiler) node(d *document, parent *node) *node {
+	n := &node{name: d.Name.Text, stage: c.stage, pos: d.At.Pos()}
+	if n.name == "" && parent != nil {
+		n.name = "child-" + parent.name
+	}
+	if d.Filter.Text != "" {
+		n.filter = c.expression(d.Filter, expr.Bool)
+		if n.filter != nil {
+			n.requires = n.filter.Requires()
+		}
+	}
+	c.addPatterns(d.PatternSyntax)
+	if d.Grok != nil {
+		n.grok = c.grok(d.Grok)
+	}
+	for i := range d.Stash {
+		n.stashes = append(n.stashes, c.stash(&d.Stash[i]))
+	}
+	for i := range d.Nodes {
+		n.children = append(n.children, c.node(&d.Nodes[i], n))
+	}
+	n.statics = c.statics(d.Statics)
+	if d.Whitelist != nil {
+		n.whitelist = c.whitelist(d.Whitelist)
+	}
+	switch d.OnSuccess.Text {
+	case "", "continue":
+	case "next_stage":
+		n.nextStage = true
+	default:
+		c.errs = append(c.errs, d.OnSuccess.Errorf(0, "onsuccess %q: want continue or next_stage", d.OnSuccess.Text))
+	}
+	if d.empty() && !c.partial {
+		c.errs = append(c.errs, d.At.Pos().Errorf("node does nothing: it needs grok, nodes, statics or whitelist"))
+	}
+	c.data = append(c.data, d.Data...)
+	return n
+}
+
+// expression compiles src; nil after noting its fault.
+func (c *compiler) expression(src yamlpos.Text, want expr.Kind) *expr.Program {
+	p, err := c.deps.Expr.Compile(src, expr.EnvEvent, want)
+	c.errs.Add(src.Pos, err)
+	if err != nil {
+		return nil
+	}
+	return p
+}
+
+// addPatterns registers patterns for this and the following documents. The first definition of a
+// name stays, so that a file cannot change what others mean.
+func (c *compiler) addPatterns(pairs yamlpos.OrderedMap) {
+	for _, pair := range pairs {
+		err := c.patterns.Add(pair.Key.Text, pair.Value.Text)
+		if errors.Is(err, grok.ErrDefined) {
+			if c.patterns.Text(pair.Key.Text) != pair.Value.Text {
+				c.deps.Log.Warn("grok pattern keeps its first definition", "pattern", pair.Key.Text, "file", pair.Key.Pos.String())
+			}
+			continue
+		}
+		c.errs.Add(pair.Value.Pos, err)
+	}
+}
+
+// loadData loads the document's data files. A file that is missing leaves its rules without
+// matches, which is no reason to lose the rest.
+func (c *compiler) loadData() {
+	for _, d := range c.data {
+		if d.Type == "" || c.deps.Lib == nil {
+			continue // only to be downloaded
+		}
+		if err := c.deps.Lib.LoadData(d.DestFile, d.Type); err != nil {
+			c.deps.Log.Error("data file not loaded", "file", d.DestFile, "used_by", d.At.Pos().String(), "err", err)
+		}
+	}
+}

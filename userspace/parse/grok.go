@@ -1,0 +1,106 @@
+package parse
+
+import (
+	"fmt"
+	"strconv"
+
+	"gabion/userspace/expr"
+	"gabion/userspace/grok"
+)
+
+// maxText is how much of a text patterns are tried on. Matching takes time in proportion to it, and
+// the fields of a log line stand near its beginning; what is cut is not captured.
+const maxText = 128 << 10
+
+// grokStep is a compiled grok key.
+type grokStep struct {
+	pattern    *grok.Pattern
+	line       bool   // apply on the raw line
+	applyOn    string // or else on this key of Parsed, when not empty
+	expression *expr.Program
+	statics    []*static
+}
+
+func (c *compiler) grok(d *grokDocument) *grokStep {
+	g := &grokStep{line: d.ApplyOn == "Line.Raw", applyOn: d.ApplyOn}
+	var err error
+	switch {
+	case d.Name.Text != "":
+		if g.pattern, err = c.patterns.CompileName(d.Name.Text); err != nil {
+			c.errs.Add(d.Name.Pos, err)
+		}
+	case d.Pattern.Text != "":
+		if g.pattern, err = c.patterns.Compile(d.Pattern.Text); err != nil {
+			c.errs.Add(d.Pattern.Pos, err)
+		}
+	case !c.partial:
+		c.errs = append(c.errs, d.At.Pos().Errorf("grok needs a name or a pattern"))
+	}
+	switch {
+	case d.Expression.Text != "":
+		g.expression = c.expression(d.Expression, expr.Any)
+	case d.ApplyOn == "" && !c.partial:
+		c.errs = append(c.errs, d.At.Pos().Errorf("grok needs apply_on or expression"))
+	}
+	g.statics = c.statics(d.Statics)
+	return g
+}
+
+// applyGrok matches the node's pattern, merges what it captured into Parsed and runs its statics.
+func (r *run) applyGrok(n *node) (bool, error) {
+	text, ok := r.grokText(n)
+	if !ok {
+		return false, nil
+	}
+	p := n.grok.pattern
+	if !p.Match(text, &r.match) {
+		return false, nil
+	}
+	for i, name := range p.Names() {
+		r.evt.Parsed[name] = r.match.Get(i)
+	}
+	for _, s := range n.grok.statics {
+		if err := r.apply(n, s); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// grokText returns the text to match, cut at maxText.
+func (r *run) grokText(n *node) (text string, ok bool) {
+	g := n.grok
+	switch {
+	case g.line:
+		text, ok = r.evt.Line.Raw, true
+	case g.applyOn != "":
+		text, ok = r.evt.Parsed[g.applyOn]
+	default:
+		text, ok = r.grokExpression(n)
+	}
+	return text[:min(len(text), maxText)], ok
+}
+
+// grokExpression computes the text to match. Values that have no text are matched as "".
+func (r *run) grokExpression(n *node) (string, bool) {
+	v, err := n.grok.expression.Value(r.vars)
+	if err != nil {
+		r.fault(n, "grok expression failed", err)
+		return "", false
+	}
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case int:
+		return strconv.Itoa(v), true
+	case float64:
+		return formatFloat(v), true
+	case float32:
+		return formatFloat(float64(v)), true
+	}
+	r.fault(n, "grok expression gives no text", fmt.Errorf("it gives %T", v))
+	return "", true
+}
+
+// formatFloat writes six decimals: rules compare with "200.000000".
+func formatFloat(f float64) string { return strconv.FormatFloat(f, 'f', 6, 64) }

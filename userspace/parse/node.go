@@ -1,0 +1,110 @@
+package parse
+
+import (
+	"gabion/userspace/event"
+	"gabion/userspace/expr"
+	"gabion/userspace/yamlpos"
+)
+
+// node is a compiled node. It is immutable but for its counters.
+type node struct {
+	name      string
+	stage     string
+	pos       yamlpos.Position
+	filter    *expr.Program
+	requires  []expr.Condition // must hold for filter to be true
+	grok      *grokStep
+	stashes   []*stash
+	children  []*node
+	statics   []*static
+	whitelist *whitelist
+	nextStage bool
+	counters  counters
+}
+
+// process runs a node on the event and says whether it succeeded. An error ends the event.
+//
+// The order is part of the rules' language: children run even when the node's own grok failed, and
+// what failed nodes have already written stays.
+func (r *run) process(n *node) (bool, error) {
+	if !r.passes(n) {
+		return false, nil
+	}
+	n.counters.hits.Add(1)
+	ok, err := r.body(n)
+	if ok && err == nil {
+		n.counters.ok.Add(1)
+	}
+	return ok, err
+}
+
+func (r *run) body(n *node) (bool, error) {
+	whitelisted := r.checkWhitelist(n)
+	ok, matched := true, false
+	if n.grok != nil {
+		var err error
+		if matched, err = r.applyGrok(n); err != nil {
+			return false, err
+		}
+		ok = matched
+	}
+	if matched || n.grok == nil {
+		for _, s := range n.stashes {
+			r.store(n, s)
+		}
+	}
+	for _, child := range n.children {
+		childOK, err := r.process(child)
+		switch {
+		case err != nil:
+			return false, err
+		case childOK:
+			ok = true
+		case !matched:
+			ok = false
+		}
+		if childOK && n.nextStage {
+			break
+		}
+	}
+	if !ok {
+		return false, nil
+	}
+	if whitelisted || !n.whitelist.hasEntries() {
+		for _, s := range n.statics {
+			if err := r.apply(n, s); err != nil {
+				return false, err
+			}
+		}
+	}
+	if n.nextStage {
+		r.promote()
+	}
+	return true, nil
+}
+
+// passes evaluates the node's filter. The conditions that the filter implies are looked at first:
+// they cost a map lookup.
+func (r *run) passes(n *node) bool {
+	if n.filter == nil {
+		return true
+	}
+	for _, c := range n.requires {
+		if !c.Allows(field(r.evt, c)) {
+			return false
+		}
+	}
+	ok, err := n.filter.Bool(r.vars)
+	if err != nil {
+		r.fault(n, "filter failed", err)
+		return false
+	}
+	return ok
+}
+
+func field(evt *event.Event, c expr.Condition) string {
+	if c.Map == "Meta" {
+		return evt.Meta[c.Key]
+	}
+	return evt.Parsed[c.Key]
+}

@@ -1,0 +1,191 @@
+// Package parse runs events through the parsers of the rules: stages of nodes that match patterns,
+// set fields and decide whether a line is understood, and whether it is harmless.
+//
+// The order in which a node does things, and which failures matter, are part of the rules'
+// language (specs: engine, sections 2 to 4); the comments say where it is surprising.
+package parse
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gabion/userspace/event"
+	"gabion/userspace/expr"
+	"gabion/userspace/grok"
+)
+
+// Pipeline is a set of compiled parsers. It is safe for concurrent use: each call of Run works on
+// an event of its own.
+type Pipeline struct {
+	stages []stage
+	lib    Library
+	log    *slog.Logger
+	now    func() time.Time
+	runs   sync.Pool
+}
+
+// stage is the nodes that run at one stage, in order.
+type stage struct {
+	name  string
+	nodes []*node
+}
+
+func newPipeline(deps Deps) *Pipeline {
+	p := &Pipeline{lib: deps.Lib, log: deps.Log, now: deps.Now}
+	p.runs.New = func() any { return &run{p: p} }
+	return p
+}
+
+// add appends a node; nodes come in the order of their stages.
+func (p *Pipeline) add(n *node) {
+	if last := len(p.stages) - 1; last < 0 || p.stages[last].name != n.stage {
+		p.stages = append(p.stages, stage{name: n.stage})
+	}
+	s := &p.stages[len(p.stages)-1]
+	s.nodes = append(s.nodes, n)
+}
+
+// Stages returns the names of the stages, in order. A stage without nodes does not exist.
+func (p *Pipeline) Stages() []string {
+	names := make([]string, len(p.stages))
+	for i, s := range p.stages {
+		names[i] = s.name
+	}
+	return names
+}
+
+// Trace is told, after each document's node that an event came to, whether it succeeded.
+type Trace func(stage, node string, ok bool)
+
+// Run takes the event through the stages and sets evt.Process: whether it was understood. A log
+// event must be promoted from each stage to the next by one of its nodes. An overflow goes through
+// all stages, because what rules could not enrich must still meet the whitelists.
+//
+// The error tells why a log event was given up; it is logged already, at most once per node and
+// minute.
+func (p *Pipeline) Run(evt *event.Event) error { return p.RunTraced(evt, nil) }
+
+// RunTraced is Run with a trace, which may be nil.
+func (p *Pipeline) RunTraced(evt *event.Event, trace Trace) error {
+	r := p.runs.Get().(*run)
+	r.start(evt, trace)
+	err := r.stages()
+	r.finish()
+	p.runs.Put(r)
+	return err
+}
+
+// run is one event on its way through the stages. Runs are pooled.
+type run struct {
+	p           *Pipeline
+	evt         *event.Event
+	vars        expr.Vars
+	match       grok.Match
+	current     int // stage that is being run
+	labelsOwned bool
+	trace       Trace
+}
+
+func (r *run) start(evt *event.Event, trace Trace) {
+	r.evt, r.vars.Event, r.trace = evt, evt, trace
+	evt.Process = false
+	if evt.Time.IsZero() {
+		evt.Time = r.p.now().UTC()
+	}
+	for _, m := range []*map[string]string{&evt.Parsed, &evt.Enriched, &evt.Meta} {
+		if *m == nil {
+			*m = map[string]string{}
+		}
+	}
+	if evt.Unmarshaled == nil {
+		evt.Unmarshaled = map[string]any{}
+	}
+	if evt.Stage == "" && len(r.p.stages) > 0 {
+		evt.Stage = r.p.stages[0].name
+	}
+}
+
+// finish lets go of the event, which would otherwise live as long as the pool.
+func (r *run) finish() {
+	*r = run{p: r.p, match: r.match}
+	r.match.Reset()
+}
+
+func (r *run) stages() error {
+	if r.evt.Type == event.Overflow {
+		r.allStages()
+		return nil
+	}
+	if len(r.p.stages) == 0 {
+		r.evt.Process = true
+		return nil
+	}
+	first, known := slices.BinarySearchFunc(r.p.stages, r.evt.Stage, func(s stage, name string) int {
+		return strings.Compare(s.name, name)
+	})
+	if !known {
+		return nil
+	}
+	for r.current = first; r.current < len(r.p.stages); r.current++ {
+		s := &r.p.stages[r.current]
+		if r.evt.Stage != s.name {
+			return nil // nobody promoted it
+		}
+		ok, err := r.stage(s)
+		if !ok || err != nil {
+			return err
+		}
+	}
+	r.evt.Process = true
+	return nil
+}
+
+// allStages runs every stage whatever happened in the one before.
+func (r *run) allStages() {
+	for r.current = range r.p.stages {
+		s := &r.p.stages[r.current]
+		r.evt.Stage = s.name
+		for _, n := range s.nodes {
+			ok, err := r.node(s, n)
+			if err == nil && ok && n.nextStage {
+				break
+			}
+		}
+	}
+	r.evt.Process = true
+}
+
+// stage runs the nodes of a stage until one promotes the event, and says whether one succeeded.
+func (r *run) stage(s *stage) (bool, error) {
+	succeeded := false
+	for _, n := range s.nodes {
+		ok, err := r.node(s, n)
+		if err != nil {
+			return false, err
+		}
+		succeeded = succeeded || ok
+		if ok && n.nextStage || r.evt.Stage != s.name {
+			break
+		}
+	}
+	return succeeded, nil
+}
+
+func (r *run) node(s *stage, n *node) (bool, error) {
+	ok, err := r.process(n)
+	if r.trace != nil {
+		r.trace(s.name, n.name, ok)
+	}
+	return ok, err
+}
+
+// promote moves the event to the stage after the one that is being run: once, however many nodes
+// inside each other ask for it.
+func (r *run) promote() {
+	if next := r.current + 1; next < len(r.p.stages) {
+		r.evt.Stage = r.p.stages[next].name
+	}
+}

@@ -1,0 +1,137 @@
+package parse
+
+import (
+	"fmt"
+	"strconv"
+
+	"gabion/userspace/enrich"
+	"gabion/userspace/expr"
+)
+
+// static sets one value of the event.
+type static struct {
+	set        func(r *run, n *node, value string)
+	value      string
+	expression *expr.Program
+	always     bool // also set when the value is empty
+}
+
+func (c *compiler) statics(docs []staticDocument) []*static {
+	var out []*static
+	for i := range docs {
+		out = append(out, c.static(&docs[i]))
+	}
+	return out
+}
+
+func (c *compiler) static(d *staticDocument) *static {
+	s := &static{value: d.Value, set: c.destination(d), always: d.Method == "ParseDate"}
+	switch {
+	case d.Value != "":
+	case d.Expression.Text != "":
+		s.expression = c.expression(d.Expression, expr.Any)
+	case !c.partial && !d.At.Has("value"):
+		c.errs = append(c.errs, d.At.Pos().Errorf("static needs a value or an expression"))
+	}
+	return s
+}
+
+// destination returns what stores the static's value. The first key of this order counts.
+func (c *compiler) destination(d *staticDocument) func(*run, *node, string) {
+	switch {
+	case d.Method != "":
+		return c.method(d)
+	case d.Parsed != "":
+		return func(r *run, _ *node, value string) { r.evt.Parsed[d.Parsed] = value }
+	case d.Meta != "":
+		return func(r *run, _ *node, value string) { r.evt.Meta[d.Meta] = value }
+	case d.Enriched != "":
+		return func(r *run, _ *node, value string) { r.evt.Enriched[d.Enriched] = value }
+	case d.Target != "":
+		return c.target(d)
+	case !c.partial:
+		c.errs = append(c.errs, d.At.Pos().Errorf("static needs meta, parsed, enriched, target or method"))
+	}
+	return ignore
+}
+
+// ignore is the destination of statics that cannot be stored; the reason is logged when the rule
+// is loaded.
+func ignore(*run, *node, string) {}
+
+func (c *compiler) method(d *staticDocument) func(*run, *node, string) {
+	call, ok := c.deps.Methods[d.Method]
+	if !ok {
+		c.deps.Log.Warn("unknown enrich method ignored", "method", d.Method, "file", d.At.Key("method").String())
+		return ignore
+	}
+	return func(r *run, n *node, value string) { r.enrich(n, call, value) }
+}
+
+func (r *run) enrich(n *node, call enrich.Method, value string) {
+	pairs, err := call(value, r.evt)
+	if err != nil {
+		r.fault(n, "enrich method failed", err)
+		return
+	}
+	for k, v := range pairs {
+		r.evt.Enriched[k] = v
+	}
+}
+
+func (c *compiler) target(d *staticDocument) func(*run, *node, string) {
+	t, err := newTarget(d.Target)
+	if err != nil {
+		c.deps.Log.Warn("static with an invalid target ignored", "file", d.At.Key("target").String(), "err", err)
+		return ignore
+	}
+	return func(r *run, n *node, value string) {
+		if err := t.set(r, value); err != nil {
+			r.fault(n, "target not set", err)
+		}
+	}
+}
+
+// apply runs a static. The error is one that ends the event.
+func (r *run) apply(n *node, s *static) error {
+	value := s.value
+	if s.expression != nil {
+		var skip bool
+		var err error
+		if value, skip, err = r.staticValue(n, s); skip || err != nil {
+			return err
+		}
+	}
+	if value != "" || s.always {
+		s.set(r, n, value)
+	}
+	return nil
+}
+
+// staticValue computes the text of a static's expression. Failures, nil and nested values skip the
+// static; any other value without a text ends the event, as rules expect.
+func (r *run) staticValue(n *node, s *static) (value string, skip bool, err error) {
+	v, err := s.expression.Value(r.vars)
+	if err != nil {
+		r.fault(n, "static failed", err)
+		return "", true, nil
+	}
+	switch v := v.(type) {
+	case string:
+		return v, false, nil
+	case int:
+		return strconv.Itoa(v), false, nil
+	case float64:
+		return formatFloat(v), false, nil
+	case float32:
+		return formatFloat(float64(v)), false, nil
+	case nil:
+		return "", true, nil
+	case map[string]any, []any:
+		r.fault(n, "static gives a nested value", fmt.Errorf("%s: it gives %T", s.expression.Pos(), v))
+		return "", true, nil
+	}
+	err = fmt.Errorf("%s: static gives %T, want text or a number: convert it with string()", s.expression.Pos(), v)
+	r.fault(n, "static ends the event", err)
+	return "", false, err
+}

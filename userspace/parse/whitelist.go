@@ -1,0 +1,106 @@
+package parse
+
+import (
+	"net/netip"
+	"slices"
+
+	"gabion/userspace/event"
+	"gabion/userspace/expr"
+	"gabion/userspace/yamlpos"
+)
+
+// whitelist says which events are harmless.
+type whitelist struct {
+	reason      string
+	prefixes    []netip.Prefix // single addresses too
+	expressions []*expr.Program
+}
+
+// hasEntries is false for a nil whitelist.
+func (w *whitelist) hasEntries() bool {
+	return w != nil && len(w.prefixes)+len(w.expressions) > 0
+}
+
+func (c *compiler) whitelist(d *whitelistDocument) *whitelist {
+	w := &whitelist{reason: d.Reason}
+	for _, t := range d.IP {
+		addr, err := netip.ParseAddr(t.Text)
+		if err != nil {
+			c.errs = append(c.errs, t.Errorf(0, "%q is no IP address%s", t.Text, hint(t, netip.ParsePrefix, "cidr")))
+			continue
+		}
+		w.prefixes = append(w.prefixes, netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()))
+	}
+	for _, t := range d.CIDR {
+		prefix, err := netip.ParsePrefix(t.Text)
+		if err != nil {
+			c.errs = append(c.errs, t.Errorf(0, "%q is no network, such as 192.0.2.0/24%s", t.Text, hint(t, netip.ParseAddr, "ip")))
+			continue
+		}
+		w.prefixes = append(w.prefixes, unmapPrefix(prefix))
+	}
+	for _, t := range d.Expressions {
+		if p := c.expression(t, expr.Bool); p != nil {
+			w.expressions = append(w.expressions, p)
+		}
+	}
+	return w
+}
+
+// hint tells which key an entry belongs below, when it can be read as what that key holds.
+func hint[T any](t yamlpos.Text, read func(string) (T, error), key string) string {
+	if _, err := read(t.Text); err != nil {
+		return ""
+	}
+	return ": write it below " + key
+}
+
+// unmapPrefix turns an IPv4-mapped network into the IPv4 network, as addresses of events are.
+func unmapPrefix(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked()
+}
+
+// checkWhitelist marks the event when the node's whitelist matches it.
+func (r *run) checkWhitelist(n *node) bool {
+	w := n.whitelist
+	if !w.hasEntries() || !r.matchesAddress(w) && !r.matchesExpression(n, w) {
+		return false
+	}
+	if !r.evt.Whitelisted {
+		r.evt.Whitelisted = true
+		r.evt.WhitelistReason = w.reason
+	}
+	if r.evt.Type == event.Overflow {
+		r.evt.Overflow.Whitelisted = true
+	}
+	return true
+}
+
+func (r *run) matchesAddress(w *whitelist) bool {
+	if len(w.prefixes) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(r.evt.ParseIPSources(), func(a netip.Addr) bool {
+		a = a.WithZone("")
+		return slices.ContainsFunc(w.prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+	})
+}
+
+// matchesExpression evaluates expressions until one is true. A failing one ends the search: what
+// is not known to be harmless is not.
+func (r *run) matchesExpression(n *node, w *whitelist) bool {
+	for _, p := range w.expressions {
+		v, err := p.Value(r.vars)
+		if err != nil {
+			r.fault(n, "whitelist expression failed", err)
+			return false
+		}
+		if match, ok := v.(bool); ok && match {
+			return true
+		}
+	}
+	return false
+}
