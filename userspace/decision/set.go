@@ -116,27 +116,15 @@ func (s *Set) Find(addr netip.Addr) []*Decision {
 	return out
 }
 
-// Effective returns the kernel entry for p: false when no decision is on exactly p, for then the
-// kernel needs none. Drop beats shadow, then the latest end wins.
-//
-// Decisions on wider prefixes count as well. The kernel judges by the longest prefix alone, so
-// without them a shadow ban of a host, or one that ends early, would let the host through a ban of
-// its network.
+// Effective returns the kernel entry for p: that of the strongest decision on exactly p. Drop beats
+// shadow, then the latest end wins. It is false when no decision is on p. Decisions on wider
+// prefixes have entries of their own, which the kernel looks at as well.
 func (s *Set) Effective(p netip.Prefix) (Rule, bool) {
-	var best *member
-	var exact bool
-	for at, list := range s.prefixes.Covering(p) {
-		exact = at == p
-		if best == nil || byStrength(list[0], best) < 0 {
-			best = list[0]
-		}
-	}
-	if !exact {
+	list, ok := s.prefixes.Get(p)
+	if !ok {
 		return Rule{}, false
 	}
-	rule := best.rule
-	rule.Prefix = p
-	return rule, true
+	return list[0].rule, true
 }
 
 // Rules yields the kernel entries that enforce the set, in the order of PrefixMap. The set must
@@ -147,19 +135,8 @@ func (s *Set) Rules() iter.Seq[Rule] { return s.RulesAfter(netip.Prefix{}) }
 // change in between. The zero prefix starts at the beginning.
 func (s *Set) RulesAfter(p netip.Prefix) iter.Seq[Rule] {
 	return func(yield func(Rule) bool) {
-		for at := range s.prefixes.After(p) {
-			if rule, ok := s.Effective(at); ok && !yield(rule) {
-				return
-			}
-		}
-	}
-}
-
-// Within yields the prefixes in p, and p itself, that have decisions.
-func (s *Set) Within(p netip.Prefix) iter.Seq[netip.Prefix] {
-	return func(yield func(netip.Prefix) bool) {
-		for at := range s.prefixes.Within(p) {
-			if !yield(at) {
+		for _, list := range s.prefixes.After(p) {
+			if !yield(list[0].rule) {
 				return
 			}
 		}

@@ -1,0 +1,184 @@
+package enforce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"gabion/userspace/decision"
+)
+
+// Allow puts prefixes on the user's allowlist until the given time, or for good when it is zero.
+// The kernel lets them pass whatever ban covers them, also one that is in force already.
+func (e *Enforcer) Allow(prefixes []netip.Prefix, until time.Time) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range prefixes {
+		e.users.Put(p, until)
+	}
+	return e.writeAllows(e.now())
+}
+
+// Disallow takes prefixes off the user's allowlist.
+func (e *Enforcer) Disallow(prefixes []netip.Prefix) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range prefixes {
+		e.users.Delete(p)
+	}
+	return e.writeAllows(e.now())
+}
+
+// Allowed reports whether p lies in what no ban may stop, and why.
+func (e *Enforcer) Allowed(p netip.Prefix) (reason string, ok bool) {
+	if reason, ok := e.guard.Protects(p); ok {
+		return reason, true
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at, ok := e.userAllows(p, e.now())
+	if !ok {
+		return "", false
+	}
+	return "on the allowlist: " + at.String(), true
+}
+
+// Allows returns the allow entries of the kernel, with their hits.
+func (e *Enforcer) Allows() ([]decision.Allow, error) {
+	var out []decision.Allow
+	for a, err := range e.table.Allows() {
+		if err != nil {
+			return nil, fmt.Errorf("read allow entries from the kernel: %w", err)
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// guardInterval is how often RunGuard looks when nobody asks.
+const guardInterval = 5 * time.Second
+
+// RunGuard keeps what the guard protects, and its allow entries in the kernel, up to date: every
+// few seconds, and soon after a ban. It returns when ctx ends.
+func (e *Enforcer) RunGuard(ctx context.Context) error {
+	ticker := time.NewTicker(guardInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		case <-e.wake:
+		}
+		now := e.now()
+		if e.guard.Refresh(now) {
+			e.mu.Lock()
+			_ = e.writeAllows(now) // counted and logged there
+			e.mu.Unlock()
+		}
+	}
+}
+
+// lookAgain asks RunGuard for a fresh look, without waiting for it.
+func (e *Enforcer) lookAgain() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// userAllows returns the entry of the user's allowlist that contains p.
+func (e *Enforcer) userAllows(p netip.Prefix, now time.Time) (netip.Prefix, bool) {
+	for at, until := range e.users.Covering(p) {
+		if until.IsZero() || until.After(now) {
+			return at, true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+func (e *Enforcer) expiredAllows(now time.Time) []netip.Prefix {
+	var out []netip.Prefix
+	for p, until := range e.users.All() {
+		if !until.IsZero() && !until.After(now) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// wantedAllows returns what must be in the kernel's allow tables. What both the user and the guard
+// ask for is the user's.
+func (e *Enforcer) wantedAllows() map[netip.Prefix]decision.AllowReason {
+	want := map[netip.Prefix]decision.AllowReason{}
+	for p := range e.guard.current().all() {
+		want[p] = decision.AllowGuard
+	}
+	for p := range e.users.All() {
+		want[p] = decision.AllowUser
+	}
+	return want
+}
+
+// writeAllows brings the allow tables from what they are known to hold to what they should: new
+// entries first, for a protected address must not be without one in between.
+func (e *Enforcer) writeAllows(now time.Time) error {
+	want := e.wantedAllows()
+	var errs []error
+	for p, reason := range want {
+		if is, ok := e.allowed[p]; ok && is == reason {
+			continue
+		}
+		if err := e.allowKernel(p, reason); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for p := range e.allowed {
+		if _, ok := want[p]; ok {
+			continue
+		}
+		if err := each(e, []netip.Prefix{p}, e.table.Disallow, now); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		delete(e.allowed, p)
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Enforcer) allowKernel(p netip.Prefix, reason decision.AllowReason) error {
+	if err := each(e, []decision.Allow{{Prefix: p, Reason: reason}}, e.table.Allow, e.now()); err != nil {
+		return err
+	}
+	e.allowed[p] = reason
+	return nil
+}
+
+// reconcileAllows reads what the kernel's allow tables really hold and repairs them. It returns the
+// number of entries that were missing, wrong or nobody's.
+func (e *Enforcer) reconcileAllows(now time.Time) (drift int, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	is := map[netip.Prefix]decision.AllowReason{}
+	for a, err := range e.table.Allows() {
+		if err != nil {
+			return 0, fmt.Errorf("read allow entries from the kernel: %w", err)
+		}
+		is[a.Prefix] = a.Reason
+	}
+	e.allowed = is
+	want := e.wantedAllows()
+	for p, reason := range want {
+		if have, ok := is[p]; !ok || have != reason {
+			drift++
+		}
+	}
+	for p := range is {
+		if _, ok := want[p]; !ok {
+			drift++
+		}
+	}
+	return drift, e.writeAllows(now)
+}
