@@ -1,0 +1,174 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"gabion/bench/lab/topology"
+	"gabion/userspace/decision"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeTable is a kernel map that bans what is put into it.
+type fakeTable struct {
+	mu     sync.Mutex
+	banned map[netip.Prefix]bool
+	looks  int
+	err    error
+}
+
+func (f *fakeTable) BanHit(p netip.Prefix) (decision.Rule, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.looks++
+	return decision.Rule{Prefix: p}, f.banned[p], f.err
+}
+
+func (f *fakeTable) ban(p string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.banned[netip.MustParsePrefix(p)] = true
+}
+
+func TestABanIsSeenWithinOnePoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := &fakeTable{banned: map[netip.Prefix]bool{}}
+		var seen []netip.Addr
+		w := NewWatcher(table, time.Now, func(s *Sighting) { seen = append(seen, s.Addr) })
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); w.Run(ctx) }()
+
+		four, six := w.Await(netip.MustParseAddr("192.0.2.1")), w.Await(netip.MustParseAddr("2001:db8::1"))
+		time.Sleep(10 * time.Millisecond)
+		at := time.Now()
+		table.ban("192.0.2.1/32")
+		<-four.Banned
+		if late := four.At.Sub(at); late > Poll {
+			t.Errorf("seen after %s", late)
+		}
+		table.ban("2001:db8::1/128")
+		<-six.Banned
+		synctest.Wait()
+		table.mu.Lock()
+		before := table.looks
+		table.mu.Unlock()
+		time.Sleep(time.Hour)
+		table.mu.Lock()
+		if table.looks != before {
+			t.Errorf("%d lookups while nothing is awaited", table.looks-before)
+		}
+		table.mu.Unlock()
+		cancel()
+		<-done
+		if len(seen) != 2 || w.Err() != nil {
+			t.Errorf("seen %v, err %v", seen, w.Err())
+		}
+	})
+}
+
+func TestAFailedLookupIsKeptAndTheWatchGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("map is gone")
+		table := &fakeTable{banned: map[netip.Prefix]bool{}, err: broken}
+		w := NewWatcher(table, time.Now, func(*Sighting) {})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); w.Run(ctx) }()
+		s := w.Await(netip.MustParseAddr("192.0.2.1"))
+		time.Sleep(time.Millisecond)
+		fixed := &fakeTable{banned: map[netip.Prefix]bool{}}
+		fixed.ban("192.0.2.1/32")
+		w.Use(fixed)
+		<-s.Banned
+		cancel()
+		<-done
+		if !errors.Is(w.Err(), broken) {
+			t.Errorf("err = %v", w.Err())
+		}
+	})
+}
+
+func TestPacketsAfterABanAreCountedApart(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: needs root to create network namespaces")
+	}
+	top, err := topology.Build(topology.Plan{Spokes: []topology.Spoke{{
+		Role:     "attacker",
+		Gateways: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/24"), netip.MustParsePrefix("2001:db8:a::1/64")},
+		Hosts:    []netip.Addr{netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8:a::7")},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := top.Close(); err != nil {
+			t.Error(err)
+		}
+		top.Release()
+	}()
+	var tap *Tap
+	if err := top.Server.Do(func() (err error) { tap, err = OpenTap(top.Interfaces[0]); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer tap.Close()
+	four, six := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8:a::7")
+	// UDP to a closed port: the packet arrives, and nothing else follows.
+	send := func(from netip.Addr, to string, n int) {
+		err := top.Spokes["attacker"].Do(func() error {
+			c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, 0)))
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			for range n {
+				if _, err := c.WriteToUDPAddrPort([]byte("x"), netip.MustParseAddrPort(to)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(four, "198.51.100.1:9", 3)
+	send(six, "[2001:db8:a::1]:9", 3)
+	Quiesce()
+	tap.Banned(four, time.Now)
+	send(four, "198.51.100.1:9", 4)
+	send(six, "[2001:db8:a::1]:9", 4)
+	mustArrive(t, tap, four, 3, 4)
+	if before, after := tap.Arrived(six); before == 0 || after != 0 {
+		t.Errorf("IPv6: %d before and %d after a ban that never was", before, after)
+	}
+	if lost, err := tap.Lost(); lost != 0 || err != nil {
+		t.Errorf("lost %d, %v", lost, err)
+	}
+}
+
+// mustArrive waits until the tap has read as many packets, and fails when it counts them otherwise.
+func mustArrive(t *testing.T, tap *Tap, src netip.Addr, before, after uint64) {
+	t.Helper()
+	for tries := 0; ; tries++ {
+		b, a := tap.Arrived(src)
+		if b+a < before+after && tries < 1000 {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		if b != before || a != after {
+			t.Errorf("%s: %d before and %d after, want %d and %d", src, b, a, before, after)
+		}
+		return
+	}
+}
