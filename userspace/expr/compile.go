@@ -102,6 +102,7 @@ func (c *Compiler) Compile(src yamlpos.Text, env Env, want Kind) (*Program, erro
 		return nil, positioned(src, err, want)
 	}
 	p := &Program{src: src, env: env, want: want, code: code, frames: c.frames}
+	p.stores = env != EnvProfile && strings.Contains(src.Text, "Unmarshaled")
 	if want == Bool {
 		p.requires = requires(src.Text)
 	}

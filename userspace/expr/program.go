@@ -25,6 +25,7 @@ type Program struct {
 	env      Env
 	want     Kind
 	code     *code
+	stores   bool // may hand evt.Unmarshaled to a helper that stores into it
 	requires []Condition
 	frames   *sync.Pool
 }
@@ -68,6 +69,9 @@ func (p *Program) String(v Vars) (string, error) {
 
 // Value runs an expression and returns what it gives. The error is a *RunError.
 func (p *Program) Value(v Vars) (any, error) {
+	if p.stores && v.Event != nil && v.Event.Unmarshaled == nil {
+		v.Event.Unmarshaled = map[string]any{}
+	}
 	f := p.frames.Get().(*frame)
 	x, err := f.vm.Run(p.code, f.envs.fill(p.env, v))
 	f.release()

@@ -1,0 +1,137 @@
+package exprlib
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"gabion/userspace/expr"
+)
+
+var errNoPair = errors.New("no key=value pair found")
+
+func keyValueFunctions() []expr.Function {
+	return []expr.Function{
+		bind3("ParseKV", storePairs(parseKV)),
+		bind3("ParseKVLax", storePairs(parseKVLax)),
+	}
+}
+
+// storePairs makes a helper that merges the pairs of a text into the map under target[key].
+func storePairs(parse func(string, map[string]string)) func(string, map[string]any, string) (any, error) {
+	return func(text string, target map[string]any, key string) (any, error) {
+		pairs := map[string]string{}
+		switch old := target[key].(type) {
+		case nil:
+		case map[string]string:
+			for k, v := range old {
+				pairs[k] = v
+			}
+		default:
+			return nil, fmt.Errorf("cannot store pairs under %q: it holds a %T", key, old)
+		}
+		found := map[string]string{}
+		parse(text, found)
+		if len(found) == 0 {
+			return nil, errNoPair
+		}
+		for k, v := range found {
+			pairs[k] = v
+		}
+		return nil, store(target, key, pairs)
+	}
+}
+
+// parseKV reads key=value pairs: a value is quoted text or goes up to the next blank or =. Text
+// that fits nowhere is skipped.
+func parseKV(s string, out map[string]string) {
+	for i := 0; i < len(s); {
+		start := i
+		i = wordEnd(s, i)
+		if i == start {
+			i++
+			continue
+		}
+		if i >= len(s) || s[i] != '=' {
+			continue
+		}
+		key := s[start:i]
+		i++
+		if end := quotedEnd(s, i); end > 0 {
+			out[key] = s[i+1 : end-1]
+			i = end
+			continue
+		}
+		end := wordEnd(s, i)
+		out[key] = s[i:end]
+		i = end
+	}
+}
+
+func wordEnd(s string, i int) int {
+	for i < len(s) && s[i] != '=' && !isBlank(s[i]) {
+		i++
+	}
+	return i
+}
+
+func isBlank(c byte) bool { return strings.IndexByte(" \t\n\f\r", c) >= 0 }
+
+// quotedEnd returns the end of the double-quoted text that begins at i, or 0 when there is none.
+func quotedEnd(s string, i int) int {
+	if i >= len(s) || s[i] != '"' {
+		return 0
+	}
+	return max(skipString(s, i), 0)
+}
+
+// parseKVLax reads pairs whose values may hold blanks without quotes: a value goes up to the next
+// key. Keys are identifiers outside quotes.
+func parseKVLax(s string, out map[string]string) {
+	key, valueStart := "", 0
+	quoted := false
+	for i := 0; i < len(s); {
+		if !isKeyStart(s[i]) {
+			switch s[i] {
+			case '\\':
+				i++
+			case '"':
+				quoted = !quoted
+			}
+			i++
+			continue
+		}
+		start := i
+		for i < len(s) && isKeyByte(s[i]) {
+			i++
+		}
+		if quoted || i >= len(s) || s[i] != '=' {
+			continue
+		}
+		if key != "" {
+			out[key] = laxValue(s[valueStart:start])
+		}
+		key = s[start:i]
+		i++
+		valueStart = i
+	}
+	if key != "" {
+		out[key] = laxValue(s[valueStart:])
+	}
+}
+
+func isKeyStart(c byte) bool {
+	return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+func isKeyByte(c byte) bool {
+	return isKeyStart(c) || '0' <= c && c <= '9' || c == '.' || c == '-'
+}
+
+func laxValue(s string) string {
+	s = strings.TrimSpace(s)
+	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
+		return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(s[1 : len(s)-1])
+	}
+	return strings.TrimPrefix(s, `"`)
+}

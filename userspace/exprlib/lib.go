@@ -1,0 +1,109 @@
+// Package exprlib holds the helpers that rule expressions can call: text, JSON, XML, addresses,
+// data files, stashes.
+//
+// Helpers are pure except for what a Lib owns: the data files that rules declare, the stashes that
+// parsers fill, and the clock and history it was given. Their input is hostile: work and results
+// are bounded, and a wrong type at run time is an error of the expression.
+package exprlib
+
+import (
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"io/fs"
+
+	"gabion/userspace/expr"
+)
+
+// History knows past decisions.
+type History interface {
+	// Decisions counts the decisions about value that were taken since a time.
+	Decisions(value string, since time.Time) int
+}
+
+// Deps is what a Lib works with.
+type Deps struct {
+	DataDir string  // directory of data files; empty for none
+	Data    fs.FS   // shipped data files, read where DataDir lacks the file; nil for none
+	History History // nil: there were no decisions
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Lib is the state behind the helpers. It is safe for concurrent use.
+type Lib struct {
+	deps     Deps
+	hostname string
+
+	loading sync.Mutex // held while a data file is loaded
+	data    atomic.Pointer[dataFiles]
+
+	stashMu sync.RWMutex
+	stashes map[string]*Stash
+
+	warned onceSet
+}
+
+// New returns a Lib without data files and stashes. Without a logger it is silent; without a clock
+// its time stands still, as in a test.
+func New(deps Deps) *Lib {
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Now == nil {
+		deps.Now = func() time.Time { return time.Time{} }
+	}
+	l := &Lib{deps: deps, stashes: map[string]*Stash{}}
+	l.hostname, _ = os.Hostname()
+	l.data.Store(&dataFiles{})
+	return l
+}
+
+// Functions returns the helpers, including those that are known but not available yet.
+func (l *Lib) Functions() []expr.Function {
+	return slices.Concat(
+		stringFunctions(), encodingFunctions(), numberFunctions(), listFunctions(), addressFunctions(),
+		jsonFunctions(), keyValueFunctions(), xmlFunctions(),
+		l.dataFunctions(), l.stashFunctions(), l.timeFunctions(), l.historyFunctions(), l.logFunctions(),
+		missingFunctions(),
+	)
+}
+
+// missingFunctions are the helpers of the hub's language that need a network, a database or a
+// library that gabion does not have. A rule that calls one is refused when it is loaded.
+func missingFunctions() []expr.Function {
+	var out []expr.Function
+	for _, name := range []string{
+		"CrowdsecCTI", "GeoIPASNEnrich", "GeoIPEnrich", "GeoIPRangeEnrich", "GetActiveDecisionsCount", "GetActiveDecisionsTimeLeft",
+		"HTTPGet", "HTTPHead", "HTTPPost", "HTTPRequest", "IPToCountry", "JA4H", "LibInjectionIsSQLI", "LibInjectionIsXSS",
+		"LookupHost", "MatchKnownBot", "SetInStash",
+	} {
+		out = append(out, expr.Function{Name: name})
+	}
+	return out
+}
+
+// onceSet remembers what was already said, so that hostile input cannot fill the log.
+type onceSet struct {
+	mu   sync.Mutex
+	said map[string]bool
+}
+
+// first reports whether key is new. When very many keys were new it says no.
+func (o *onceSet) first(key string) bool {
+	const most = 1000
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.said[key] || len(o.said) >= most {
+		return false
+	}
+	if o.said == nil {
+		o.said = map[string]bool{}
+	}
+	o.said[key] = true
+	return true
+}

@@ -1,0 +1,68 @@
+package exprlib
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"gabion/userspace/expr"
+	"gabion/userspace/yamlpos"
+)
+
+func (l *Lib) timeFunctions() []expr.Function {
+	return []expr.Function{
+		{Name: "TimeNow", Types: []any{new(func() string)}, Call: func(...any) (any, error) {
+			return l.deps.Now().UTC().Format(time.RFC3339), nil
+		}},
+		{Name: "Hostname", Types: []any{new(func() string)}, Call: func(...any) (any, error) { return l.hostname, nil }},
+		bind1("ParseUnix", ok1(parseUnix)),
+	}
+}
+
+// parseUnix turns seconds since 1970, with or without a fraction, into RFC 3339 text in UTC.
+func parseUnix(s string) string {
+	whole, _, _ := strings.Cut(s, ".")
+	seconds, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || seconds <= 0 {
+		return ""
+	}
+	t := time.Unix(seconds, 0).UTC()
+	if t.Year() > 9999 {
+		return ""
+	}
+	return t.Format(time.RFC3339)
+}
+
+func (l *Lib) historyFunctions() []expr.Function {
+	return []expr.Function{
+		bind1("GetDecisionsCount", ok1(func(value string) int { return l.decisions(value, time.Time{}) })),
+		bind2("GetDecisionsSinceCount", ok2(func(value, since string) int {
+			d, err := yamlpos.ParseDuration(since)
+			if err != nil {
+				if l.warned.first("since " + since) {
+					l.deps.Log.Warn("cannot count decisions", "helper", "GetDecisionsSinceCount", "err", err)
+				}
+				return 0
+			}
+			return l.decisions(value, l.deps.Now().Add(-d))
+		})),
+	}
+}
+
+func (l *Lib) decisions(value string, since time.Time) int {
+	if l.deps.History == nil {
+		return 0
+	}
+	return l.deps.History.Decisions(value, since)
+}
+
+func (l *Lib) logFunctions() []expr.Function {
+	return []expr.Function{{Name: "LogInfo", Types: []any{new(func(string, ...any) bool)}, Call: func(args ...any) (any, error) {
+		text, err := callSprintf(args...)
+		if err != nil {
+			return nil, err
+		}
+		l.deps.Log.Info("rule says", "text", text)
+		return true, nil
+	}}}
+}

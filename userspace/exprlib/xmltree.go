@@ -1,0 +1,100 @@
+package exprlib
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Bounds of an XML document that helpers read.
+const (
+	maxXMLBytes    = 1 << 20
+	maxXMLElements = 20_000
+	maxXMLDepth    = 64
+)
+
+// element is one element of an XML document.
+type element struct {
+	space, tag string // namespace prefix as written, and local name
+	attrs      []xml.Attr
+	chars      []byte // what is written before the first child
+	parent     *element
+	children   []*element
+}
+
+// parseXML reads a document and returns an element that holds its root.
+func parseXML(text string) (*element, error) {
+	if len(text) > maxXMLBytes {
+		return nil, fmt.Errorf("XML is longer than %d bytes", maxXMLBytes)
+	}
+	dec := xml.NewDecoder(strings.NewReader(text))
+	dec.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
+	doc := &element{}
+	at, depth, count := doc, 0, 0
+	for {
+		token, err := dec.RawToken()
+		if errors.Is(err, io.EOF) {
+			if at != doc {
+				return nil, fmt.Errorf("element %s is not closed", at.tag)
+			}
+			return doc, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read XML: %w", err)
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			if depth, count = depth+1, count+1; depth > maxXMLDepth || count > maxXMLElements {
+				return nil, errors.New("XML has too many elements")
+			}
+			child := &element{space: token.Name.Space, tag: token.Name.Local, attrs: token.Attr, parent: at}
+			at.children = append(at.children, child)
+			at = child
+		case xml.EndElement:
+			if at == doc || at.space != token.Name.Space || at.tag != token.Name.Local {
+				return nil, fmt.Errorf("element %s is closed but not open", token.Name.Local)
+			}
+			at, depth = at.parent, depth-1
+		case xml.CharData:
+			if len(at.children) == 0 {
+				at.chars = append(at.chars, token...)
+			}
+		}
+	}
+}
+
+// text returns what is written before the first child.
+func (e *element) text() string { return string(e.chars) }
+
+// named reports whether the element has a name, written with or without a namespace prefix.
+func (e *element) named(name string) bool {
+	if space, tag, ok := strings.Cut(name, ":"); ok {
+		return e.space == space && e.tag == tag
+	}
+	return name == "*" || e.tag == name
+}
+
+// attr returns the value of an attribute, written with or without a namespace prefix.
+func (e *element) attr(name string) (string, bool) {
+	space, local, prefixed := strings.Cut(name, ":")
+	if !prefixed {
+		space, local = "", name
+	}
+	for _, a := range e.attrs {
+		if a.Name.Local == local && (space == "" || a.Name.Space == space) {
+			return a.Value, true
+		}
+	}
+	return "", false
+}
+
+// descend appends the element and everything below it.
+func (e *element) descend(out []*element) []*element {
+	out = append(out, e)
+	for _, c := range e.children {
+		out = c.descend(out)
+	}
+	return out
+}
