@@ -1,0 +1,95 @@
+package bucket
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"gabion/userspace/decision"
+	"gabion/userspace/event"
+)
+
+// overflow ends a bucket that was poured over: unless the scenario is muted for its key or the
+// filter refuses, it returns the event with one alert per source.
+func (t *Table) overflow(s *Scenario, b *bucket, m *Match) (*event.Event, error) {
+	silent := &t.clock(b.replay).mutes
+	if s.blackhole > 0 && silent.active(b.id, b.last) {
+		t.stats.muted.Add(1)
+		return nil, nil
+	}
+	key := mapkey(s, m.Key)
+	run, err := s.alerts(b, key)
+	if err != nil {
+		t.stats.lost.Add(1)
+		return nil, fmt.Errorf("raise alert: %w", err)
+	}
+	wanted, err := s.wanted(b, run)
+	if !wanted {
+		t.stats.filtered.Add(1)
+		return nil, err
+	}
+	if s.blackhole > 0 {
+		silent.set(b.id, addTime(b.last, s.blackhole), t.config.MaxBuckets)
+	}
+	t.stats.overflows.Add(1)
+	at := stamp(b.last)
+	return &event.Event{
+		Type: event.Overflow, ExpectMode: m.Event.ExpectMode, Process: true,
+		Time: at, MarshaledTime: at.Format(time.RFC3339Nano), Overflow: run,
+	}, err
+}
+
+// mapkey is the name of a bucket that rules can see.
+func mapkey(s *Scenario, key string) string {
+	h := sha1.New() // the hub's engine uses it as a name; nothing relies on its strength
+	h.Write([]byte(s.filterText + "\x00" + key + "\x00" + s.Name))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func stamp(t int64) time.Time { return time.Unix(0, t).UTC() }
+
+// alerts builds what rules see as evt.Overflow: one alert per source, in order of source value.
+func (s *Scenario) alerts(b *bucket, mapkey string) (event.RuntimeAlert, error) {
+	records := b.records()
+	sources := map[string]*decision.Source{}
+	var events []decision.Event
+	for _, r := range records {
+		got := r.unpack()
+		if err := s.addSources(sources, r.whole, &got); err != nil {
+			return event.RuntimeAlert{}, err
+		}
+		if got.hasMeta {
+			events = append(events, decision.Event{Timestamp: got.timestamp, Meta: got.meta, Line: got.line})
+		}
+	}
+	if len(sources) == 0 {
+		return event.RuntimeAlert{}, errors.New("none of the events names a source")
+	}
+	values := slices.Sorted(maps.Keys(sources))
+	run := event.RuntimeAlert{Mapkey: mapkey, Reprocess: s.Reprocess, Sources: sources}
+	message := s.message(b, sources[values[0]], len(values))
+	for _, value := range values {
+		run.APIAlerts = append(run.APIAlerts, &decision.Alert{
+			Scenario: s.Name, ScenarioHash: s.Hash, ScenarioVersion: s.Version, Message: message, Kind: decision.OriginScenario,
+			Capacity: int32(s.capacity), EventsCount: b.total, Leakspeed: s.leak.String(),
+			Simulated: s.Simulated, Remediation: s.Remediation,
+			StartAt: stamp(b.first), StopAt: stamp(b.last), Events: events, Source: sources[value],
+		})
+	}
+	run.Alert = run.APIAlerts[0]
+	return run, nil
+}
+
+// message says what happened, in the words of the hub's engine.
+func (s *Scenario) message(b *bucket, first *decision.Source, sources int) string {
+	who := first.Value
+	if sources > 1 {
+		who = fmt.Sprintf("%d sources", sources)
+	}
+	return fmt.Sprintf("%s %s performed '%s' (%d events over %s) at %s",
+		first.Scope, who, s.Name, b.total, time.Duration(b.last-b.first), stamp(b.last))
+}

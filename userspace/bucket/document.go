@@ -1,0 +1,149 @@
+package bucket
+
+import (
+	"strconv"
+	"strings"
+
+	"gabion/userspace/yamlpos"
+)
+
+// document is a scenario file's document: the complete list of keys.
+type document struct {
+	At          yamlpos.Mapping  `yaml:",mapping"`
+	Type        yamlpos.Text     `yaml:"type"`
+	Name        yamlpos.Text     `yaml:"name"`
+	Description yamlpos.Text     `yaml:"description"`
+	Filter      yamlpos.Text     `yaml:"filter"`
+	GroupBy     yamlpos.Text     `yaml:"groupby"`
+	Distinct    yamlpos.Text     `yaml:"distinct"`
+	Capacity    int              `yaml:"capacity"`
+	Leakspeed   yamlpos.Duration `yaml:"leakspeed"`
+	Duration    yamlpos.Duration `yaml:"duration"`
+	Blackhole   yamlpos.Duration `yaml:"blackhole"`
+	CacheSize   int              `yaml:"cache_size"`
+	Overflow    yamlpos.Text     `yaml:"overflow_filter"`
+	CancelOn    yamlpos.Text     `yaml:"cancel_on"`
+	Condition   yamlpos.Text     `yaml:"condition"`
+	Prior       float32          `yaml:"bayesian_prior"`
+	Threshold   float32          `yaml:"bayesian_threshold"`
+	Conditions  []map[string]any `yaml:"bayesian_conditions"`
+	Scope       scope            `yaml:"scope"`
+	Labels      map[string]any   `yaml:"labels"`
+	Reprocess   bool             `yaml:"reprocess"`
+	References  []string         `yaml:"references"`
+	Data        []dataFile       `yaml:"data"`
+	Format      yamlpos.Text     `yaml:"format"`
+	Version     yamlpos.Text     `yaml:"version"`
+	Debug       bool             `yaml:"debug"`
+}
+
+type scope struct {
+	At         yamlpos.Mapping `yaml:",mapping"`
+	Type       yamlpos.Text    `yaml:"type"`
+	Expression yamlpos.Text    `yaml:"expression"`
+}
+
+type dataFile struct {
+	At        yamlpos.Mapping  `yaml:",mapping"`
+	SourceURL string           `yaml:"source_url"`
+	DestFile  yamlpos.Text     `yaml:"dest_file"`
+	Type      yamlpos.Text     `yaml:"type"`
+	Cache     *bool            `yaml:"cache"`
+	Strategy  string           `yaml:"strategy"`
+	Size      int              `yaml:"size"`
+	TTL       yamlpos.Duration `yaml:"ttl"`
+}
+
+// Bounds of what a scenario may ask for.
+const (
+	maxCapacity = 1_000_000
+	maxName     = 256
+)
+
+// check returns everything that is wrong with the document besides its expressions.
+func (d *document) check() (errs yamlpos.Errors) {
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, d.At.Key(key).Errorf(format, args...))
+	}
+	for _, required := range []struct {
+		key  string
+		text yamlpos.Text
+	}{{"name", d.Name}, {"description", d.Description}, {"filter", d.Filter}} {
+		if required.text.Text == "" {
+			bad(required.key, "a scenario needs a %s", required.key)
+		}
+	}
+	if len(d.Name.Text) > maxName {
+		bad("name", "the name is longer than %d bytes", maxName)
+	}
+	if d.Format.Set {
+		if f, err := strconv.ParseFloat(d.Format.Text, 64); err != nil || !(f >= 1 && f <= 3) {
+			bad("format", "format %q is not supported: want 1.0 to 3.0", d.Format.Text)
+		}
+	}
+	if d.Blackhole < 0 {
+		bad("blackhole", "blackhole must not be negative")
+	}
+	if d.CacheSize < 0 {
+		bad("cache_size", "cache_size must not be negative")
+	}
+	errs = append(errs, d.checkType()...)
+	errs = append(errs, d.checkScope()...)
+	return errs
+}
+
+// checkType returns what is wrong with the bucket type and the keys that depend on it.
+func (d *document) checkType() (errs yamlpos.Errors) {
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, d.At.Key(key).Errorf(format, args...))
+	}
+	switch d.Type.Text {
+	case kindLeaky:
+		if d.Capacity <= 0 || d.Capacity > maxCapacity {
+			bad("capacity", "a leaky scenario needs a capacity from 1 to %d", maxCapacity)
+		}
+		if d.Leakspeed <= 0 {
+			bad("leakspeed", "a leaky scenario needs a leakspeed above 0, such as 10s")
+		}
+	case kindTrigger:
+		if d.Capacity != 0 {
+			bad("capacity", "a trigger overflows with every event: leave capacity out")
+		}
+	case "counter", "conditional", "bayesian":
+		bad("type", "bucket type %s is not supported yet", d.Type.Text)
+		return errs
+	case "":
+		bad("type", "a scenario needs a type: leaky or trigger")
+	default:
+		bad("type", "unknown bucket type %q: want leaky or trigger", d.Type.Text)
+		return errs
+	}
+	for _, key := range []string{"duration", "condition", "bayesian_prior", "bayesian_threshold", "bayesian_conditions"} {
+		if d.At.Has(key) {
+			bad(key, "%s is not supported yet in a scenario of type %s", key, d.Type.Text)
+		}
+	}
+	return errs
+}
+
+// checkScope sets the default scope and returns what is wrong with it.
+func (d *document) checkScope() (errs yamlpos.Errors) {
+	s := &d.Scope
+	switch {
+	case s.Type.Text == "":
+		s.Type.Text = "Ip"
+		fallthrough
+	case s.Type.Text == "Ip":
+		if s.Expression.Text != "" {
+			errs = append(errs, s.At.Key("expression").Errorf("scope Ip takes no expression: its value is evt.Meta.source_ip"))
+		}
+	case s.Type.Text == "Range":
+	case s.Expression.Text == "":
+		hint := ""
+		if strings.EqualFold(s.Type.Text, "ip") || strings.EqualFold(s.Type.Text, "range") {
+			hint = ", or did you mean Ip or Range?"
+		}
+		errs = append(errs, s.At.Key("type").Errorf("scope %s needs an expression%s", s.Type.Text, hint))
+	}
+	return errs
+}

@@ -1,0 +1,124 @@
+package bucket
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"time"
+
+	"gabion/userspace/event"
+	"gabion/userspace/expr"
+)
+
+// Match is an event that a scenario counts, with all that the table needs to know of it.
+type Match struct {
+	Event *event.Event
+	Key   string // what groupby gave
+
+	time        int64 // event time, Unix nanoseconds
+	distinct    string
+	scopeValue  string
+	scopeFailed bool
+	cancel      bool
+
+	distinctFailed bool // counts as new
+}
+
+func (m *Match) replay() bool { return m.Event.ExpectMode == event.Replay }
+
+// Time returns the time that buckets count an event in: its arrival, or in a replay the log's own
+// time. ok is false for an event without one.
+func Time(evt *event.Event) (t time.Time, ok bool) {
+	t = evt.Time
+	if evt.ExpectMode == event.Replay && evt.MarshaledTime != "" {
+		var err error
+		if t, err = time.Parse(time.RFC3339Nano, evt.MarshaledTime); err != nil {
+			return time.Time{}, false
+		}
+	}
+	const margin = 100 * 365 * 24 * time.Hour // so that adding a lifetime stays in range
+	first, last := time.Unix(0, math.MinInt64).Add(margin), time.Unix(0, math.MaxInt64).Add(-margin)
+	return t, !t.IsZero() && t.After(first) && t.Before(last)
+}
+
+// Match evaluates the scenario's expressions on an event of time t, which Time gave. It returns nil
+// when the event does not count. An error of the filter or of groupby means that it does not;
+// with one of the others the event counts all the same, and both results are set.
+func (s *Scenario) Match(evt *event.Event, t time.Time) (*Match, error) {
+	if s.writes {
+		evt = detached(evt)
+	}
+	vars := expr.Vars{Event: evt}
+	ok, err := s.filter.Bool(vars)
+	if !ok || err != nil {
+		return nil, err
+	}
+	m := &Match{Event: evt, time: t.UnixNano()}
+	if s.groupby != nil {
+		if m.Key, err = s.groupby.String(vars); err != nil {
+			return nil, err
+		}
+	}
+	if s.kind == kindLeaky {
+		err = s.matchLeaky(m, vars)
+	}
+	if s.scopeExpr != nil {
+		value, scopeErr := s.scopeExpr.String(vars)
+		m.scopeValue, m.scopeFailed = value, scopeErr != nil
+		if scopeErr != nil {
+			err = scopeErr
+		}
+	}
+	return m, err
+}
+
+// matchLeaky evaluates what only a leaky bucket asks. A failing distinct gives "", a failing
+// cancel_on cancels nothing.
+func (s *Scenario) matchLeaky(m *Match, vars expr.Vars) (err error) {
+	if s.distinct != nil {
+		if m.distinct, err = s.distinct.String(vars); err != nil {
+			m.distinctFailed = true
+		}
+	}
+	if s.cancelOn != nil {
+		var cancelErr error
+		if m.cancel, cancelErr = s.cancelOn.Bool(vars); cancelErr != nil {
+			err = cancelErr
+		}
+	}
+	return err
+}
+
+// detached returns a copy of the event whose maps the scenario's expressions may write: what one
+// scenario sets is seen by its own alert and by no other scenario.
+func detached(evt *event.Event) *event.Event {
+	c := *evt
+	c.Meta, c.Parsed = maps.Clone(evt.Meta), maps.Clone(evt.Parsed)
+	return &c
+}
+
+// wanted asks overflow_filter about an overflow. A failing filter refuses nothing.
+func (s *Scenario) wanted(b *bucket, run event.RuntimeAlert) (bool, error) {
+	if s.overflowFilter == nil {
+		return true, nil
+	}
+	queue := &expr.Queue{L: s.keep}
+	for _, r := range b.records() {
+		if r.whole != nil {
+			queue.Queue = append(queue.Queue, r.whole)
+		}
+	}
+	mode := event.Live
+	if b.replay {
+		mode = event.Replay
+	}
+	leaky := &expr.Leaky{
+		Name: s.Name, Mapkey: run.Mapkey, Mode: mode, Total_count: int(b.total), Queue: queue, Duration: s.lifetime,
+		First_ts: stamp(b.first), Last_ts: stamp(b.last), Ovflw_ts: stamp(b.last),
+	}
+	ok, err := s.overflowFilter.Bool(expr.Vars{Queue: queue, Signal: &run, Leaky: leaky})
+	if err != nil {
+		return true, fmt.Errorf("overflow_filter: %w", err)
+	}
+	return ok, nil
+}

@@ -1,0 +1,171 @@
+// Package bucket counts events per scenario and key and says when a scenario's limit is exceeded.
+//
+// A Scenario is a compiled rule: Match says whether an event counts and under which key. A Table
+// holds the live buckets; it belongs to one goroutine, so it takes no locks, and a bucket is a
+// small struct without goroutine or timer. Buckets leak in event time, so a replayed log gives the
+// same alerts as a live one.
+//
+// Everything that an event's expressions say is computed by Match, which many workers can run at
+// once; the table only counts.
+package bucket
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"gabion/userspace/expr"
+	"gabion/userspace/yamlpos"
+)
+
+// Bucket types.
+const (
+	kindLeaky   = "leaky"   // overflows when events come faster than they leak
+	kindTrigger = "trigger" // overflows with every event
+)
+
+// Library keeps the data files that expressions read. *exprlib.Lib is one.
+type Library interface {
+	LoadData(file, typ string) error
+}
+
+// Deps are what compiling a scenario needs.
+type Deps struct {
+	Expr      *expr.Compiler
+	Lib       Library                    // nil: data files are not loaded
+	Simulated func(scenario string) bool // its decisions are counted but not enforced; nil means none
+	Log       *slog.Logger
+}
+
+// Scenario is a compiled scenario. It is immutable and safe for concurrent use.
+type Scenario struct {
+	Name        string
+	Description string
+	Pos         yamlpos.Position // where the document begins
+	Labels      map[string]any
+	Remediation bool // its alerts ask for a decision
+	Reprocess   bool // its overflows are fed back to the scenarios
+	Simulated   bool
+	Hash        string // of the hub file it came from, "" for others
+	Version     string
+
+	kind       string
+	number     uint64
+	capacity   int
+	keep       int // the queue holds keep+1 events
+	leak       time.Duration
+	lifetime   time.Duration
+	blackhole  time.Duration
+	scope      string
+	filterText string
+	whole      bool // retained events are kept whole
+	writes     bool // an expression writes to the event
+
+	filter, groupby, distinct, cancelOn, overflowFilter, scopeExpr *expr.Program
+}
+
+// Compile compiles a scenario document. The error is yamlpos.Errors with everything that is wrong.
+func Compile(doc *yamlpos.Document, deps Deps) (*Scenario, error) {
+	var d document
+	if err := doc.Decode(&d); err != nil {
+		return nil, err
+	}
+	errs := d.check()
+	s := &Scenario{
+		Name: d.Name.Text, Description: d.Description.Text, Pos: doc.Pos(), Labels: d.Labels, Reprocess: d.Reprocess,
+		kind: d.Type.Text, capacity: d.Capacity, leak: d.Leakspeed.Std(), blackhole: d.Blackhole.Std(),
+		scope: d.Scope.Type.Text, filterText: d.Filter.Text,
+	}
+	s.Remediation, _ = d.Labels["remediation"].(bool)
+	if deps.Simulated != nil {
+		s.Simulated = deps.Simulated(s.Name)
+	}
+	if s.kind == kindTrigger {
+		s.leak = 0
+	}
+	s.lifetime = lifetime(s.capacity, s.leak)
+	s.keep = s.capacity
+	if d.CacheSize > 0 && d.CacheSize <= s.capacity {
+		s.keep = d.CacheSize
+	}
+	errs = append(errs, s.compile(&d, deps.Expr)...)
+	s.number = d.number()
+	if len(errs) > 0 {
+		return nil, errs.Err()
+	}
+	loadData(d.Data, deps)
+	return s, nil
+}
+
+// compile compiles the expressions.
+func (s *Scenario) compile(d *document, c *expr.Compiler) (errs yamlpos.Errors) {
+	for _, e := range []struct {
+		to   **expr.Program
+		text yamlpos.Text
+		env  expr.Env
+		want expr.Kind
+	}{
+		{&s.filter, d.Filter, expr.EnvEvent, expr.Bool},
+		{&s.groupby, d.GroupBy, expr.EnvEvent, expr.String},
+		{&s.distinct, d.Distinct, expr.EnvEvent, expr.String},
+		{&s.cancelOn, d.CancelOn, expr.EnvEvent, expr.Bool},
+		{&s.overflowFilter, d.Overflow, expr.EnvOverflow, expr.Bool},
+		{&s.scopeExpr, d.Scope.Expression, expr.EnvEvent, expr.String},
+	} {
+		if e.text.Text == "" {
+			continue
+		}
+		p, err := c.Compile(e.text, e.env, e.want)
+		errs.Add(e.text.Pos, err)
+		*e.to = p
+		s.writes = s.writes || strings.Contains(e.text.Text, "SetMeta") || strings.Contains(e.text.Text, "SetParsed")
+	}
+	s.whole = s.overflowFilter != nil && strings.Contains(strings.ToLower(d.Overflow.Text), "queue")
+	return errs
+}
+
+// lifetime is how long a bucket lives after its last event: until it has surely leaked empty.
+func lifetime(capacity int, leak time.Duration) time.Duration {
+	d := time.Duration(capacity+1) * leak
+	if leak > 0 && d/leak != time.Duration(capacity+1) {
+		return 1<<63 - 1
+	}
+	return d
+}
+
+// number identifies a definition: two scenarios have the same number when they are called the same
+// and count the same way, so that a reload can keep their buckets.
+func (d *document) number() uint64 {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q %q %q %q %q %q %q %q %d %d %d", d.Name.Text, d.Type.Text, d.Filter.Text, d.GroupBy.Text,
+		d.Distinct.Text, d.CancelOn.Text, d.Overflow.Text, d.Scope.Type.Text, d.Scope.Expression.Text,
+		d.Capacity, d.Leakspeed, d.CacheSize)
+	return binary.LittleEndian.Uint64(h.Sum(nil))
+}
+
+// loadData loads the files that the scenario's expressions look things up in. A missing file makes
+// look-ups find nothing, which is no reason to lose the scenario.
+func loadData(files []dataFile, deps Deps) {
+	for _, f := range files {
+		if f.Type.Text == "" || deps.Lib == nil {
+			continue // only to be downloaded
+		}
+		if err := deps.Lib.LoadData(f.DestFile.Text, f.Type.Text); err != nil {
+			deps.Log.Error("data file not loaded", "file", f.DestFile.Text, "used_by", f.At.Pos().String(), "err", err)
+		}
+	}
+}
+
+// Number identifies the scenario's definition; it does not change with a reload that leaves the
+// definition as it is.
+func (s *Scenario) Number() uint64 { return s.number }
+
+// Type returns "leaky" or "trigger".
+func (s *Scenario) Type() string { return s.kind }
+
+// Requires returns what must hold of an event for the scenario to want it: an event that lacks one
+// of the conditions need not be offered.
+func (s *Scenario) Requires() []expr.Condition { return s.filter.Requires() }

@@ -1,0 +1,85 @@
+package bucket
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gabion/userspace/yamlpos"
+)
+
+func TestEveryFaultOfAScenarioIsReportedWithItsPlace(t *testing.T) {
+	_, err := compile(`type: leaky
+name: x
+filter: evt.Meta.a ==
+groupby: evt.Nope
+capacity: -1
+blackhole: -5s
+scope:
+  type: ip
+format: 9.0
+condition: 'true'
+overflow_filter: evt.Meta.x
+`)
+	var errs yamlpos.Errors
+	if !errors.As(err, &errs) {
+		t.Fatalf("error = %v, want yamlpos.Errors", err)
+	}
+	var got []string
+	for _, e := range errs {
+		got = append(got, fmt.Sprintf("%d:%d", e.Line, e.Column))
+	}
+	// Line 1 has two: no description, no leakspeed.
+	want := []string{"1:1", "1:1", "3:21", "4:14", "5:1", "6:1", "8:3", "9:1", "10:1", "11:18"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("places (-want +got):\n%s\n%v", diff, err)
+	}
+}
+
+func TestScenariosThatAreRefused(t *testing.T) {
+	for _, tt := range []struct{ name, yaml, want string }{
+		{"unknown key", leaky("capcity: 4"), "capacity"},
+		{"key of another version", leaky("simulation: true"), `unknown key "simulation"`},
+		{"no capacity", leaky("capacity: 0"), "needs a capacity from 1"},
+		{"no leakspeed", leaky("leakspeed: 0s"), "needs a leakspeed"},
+		{"capacity of a trigger", trigger("capacity: 3"), "leave capacity out"},
+		{"type that is not there yet", strings.Replace(leaky(""), "leaky", "conditional", 1), "bucket type conditional is not supported yet"},
+		{"unknown type", strings.Replace(leaky(""), "leaky", "sieve", 1), `unknown bucket type "sieve"`},
+		{"expression for Ip", leaky("scope: {type: Ip, expression: evt.Meta.x}"), "takes no expression"},
+		{"scope without expression", leaky("scope: {type: user}"), "scope user needs an expression"},
+		{"filter that gives text", leaky("filter: evt.Meta.x"), "want true or false"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := compile(tt.yaml)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error = %v, want one that says %q", err, tt.want)
+			}
+			if err != nil && strings.Count(err.Error(), "\n") > 0 {
+				t.Errorf("one fault gave several errors:\n%v", err)
+			}
+		})
+	}
+}
+
+func TestRemediationIsTheBooleanOfYAML11(t *testing.T) {
+	for value, want := range map[string]bool{"true": true, "yes": true, "on": true, `"true"`: false, "1": false, "false": false} {
+		if got := mustCompile(t, leaky("labels: {remediation: "+value+"}")).Remediation; got != want {
+			t.Errorf("remediation: %s = %v, want %v", value, got, want)
+		}
+	}
+}
+
+func TestNumberChangesWithTheDefinitionAlone(t *testing.T) {
+	base := mustCompile(t, leaky("")).Number()
+	for extra, same := range map[string]bool{
+		"blackhole: 1m": true, "labels: {a: b}": true,
+		"capacity: 4": false, "filter: 'false'": false, "groupby: evt.Meta.a": false, "cache_size: 1": false,
+	} {
+		if got := mustCompile(t, leaky(extra)).Number() == base; got != same {
+			t.Errorf("with %s the number is the same = %v, want %v", extra, got, same)
+		}
+	}
+}
