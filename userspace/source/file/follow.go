@@ -1,0 +1,312 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"gabion/userspace/event"
+	"gabion/userspace/source"
+)
+
+const (
+	// batchLines bounds a batch: small enough to spread over workers, large enough that handing it
+	// over costs nothing per line.
+	batchLines = 512
+
+	// eventChunk is how many events are allocated together, and so how many one of them keeps alive.
+	eventChunk = 32
+
+	// turnBlocks is how much is read of one file before the others have their turn.
+	turnBlocks = 8
+)
+
+// errOlderFirst means that files were found whose lines are older.
+var errOlderFirst = errors.New("older files come first")
+
+// errClosing means that the engine takes no more batches.
+var errClosing = errors.New("engine is closing")
+
+// follower is one run of a source.
+type follower struct {
+	*Source
+	log     *slog.Logger
+	emit    source.Emit
+	acks    *source.Acks[update]
+	trouble troubles
+	known   map[string]bool // patterns that an earlier run had
+
+	tails   []*tail // in the order in which they are to be read
+	byID    map[fileID]*tail
+	current map[string]fileID // what was last at a matched path
+	scanned bool              // the first scan is over
+	names   map[string]*tail  // where a write to a file is reported
+	buf     []byte
+
+	stopped atomic.Bool // Run is over: every step is saved at once
+	unsaved atomic.Bool // saving failed the last time
+}
+
+func newFollower(s *Source, emit source.Emit) *follower {
+	f := &follower{
+		Source:  s,
+		log:     s.cfg.Log.With("source", s.String()),
+		emit:    emit,
+		byID:    map[fileID]*tail{},
+		current: map[string]fileID{},
+		names:   map[string]*tail{},
+		buf:     make([]byte, max(blockSize, s.cfg.MaxLine+2)+markSize),
+	}
+	f.acks = source.NewAcks(f.apply)
+	f.trouble = troubles{log: f.log, known: map[string]string{}}
+	known, err := s.cfg.Offsets.begin(s.kind, s.cfg.Patterns, s.cfg.Now())
+	if err != nil {
+		f.log.Warn("saved log offsets cannot be used; starting as if for the first time", "err", err)
+	}
+	f.known = known
+	return f
+}
+
+// apply makes a step part of what is saved. It may run on any goroutine.
+func (f *follower) apply(u update) {
+	f.cfg.Offsets.apply(u)
+	if f.stopped.Load() {
+		f.save(true)
+	}
+}
+
+// note records a step that does not wait for the engine; it takes effect in its place among those
+// that do.
+func (f *follower) note(u update) { f.acks.Add(u)() }
+
+func (f *follower) noteTail(t *tail) {
+	f.note(update{set: []entry{t.entry(f.kind)}})
+}
+
+// drain reads all files until none has anything left or stop says so. It returns true when there
+// is more to read.
+func (f *follower) drain(ctx context.Context, stop func() bool) (more bool, err error) {
+	for {
+		more = false
+		for _, t := range slices.Clone(f.tails) {
+			again, err := f.turn(ctx, t)
+			if err != nil {
+				return false, err
+			}
+			more = more || again
+		}
+		if !more || ctx.Err() != nil || stop() {
+			return more, nil
+		}
+	}
+}
+
+// turn reads some blocks of one file. Trouble with the file is reported and does not stop the rest;
+// the error is that of the engine.
+func (f *follower) turn(ctx context.Context, t *tail) (more bool, err error) {
+	for range turnBlocks {
+		if !t.due || ctx.Err() != nil || f.byID[t.id] != t {
+			return false, nil
+		}
+		more, err := f.step(t)
+		switch {
+		case errors.Is(err, errClosing):
+			return false, err
+		case errors.Is(err, errTruncated):
+			f.truncated(t)
+			return true, nil // what is left of its old content comes first
+		case errors.Is(err, errOlderFirst):
+			return true, nil
+		}
+		f.health(t, err)
+		if t.due = more && err == nil; !t.due {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// health says once that a file cannot be read, and once that it can again.
+func (f *follower) health(t *tail, err error) {
+	switch {
+	case err != nil && !t.failing:
+		f.log.Warn("log file cannot be read; it is tried again", "path", t.path, "err", err)
+	case err == nil && t.failing:
+		f.log.Info("log file is read again", "path", t.path)
+	}
+	t.failing = err != nil
+}
+
+// step reads one block of a file.
+func (f *follower) step(t *tail) (more bool, err error) {
+	before := t.entry(f.kind)
+	before.At = t.looked
+	if more, err := t.look(f.cfg.Now()); err != nil || !more {
+		return false, err
+	}
+	if !t.mtime.Equal(before.Written) && f.skippedWhileEmpty(t, before) {
+		return false, errOlderFirst
+	}
+	if !t.judged && t.pos.Offset == 0 && t.size > 0 {
+		if f.checkOriginals(t) {
+			return true, nil
+		}
+		t.original, t.same, t.judged = f.originalOf(t), 0, true
+	}
+	if t.original != nil {
+		isCopy, more, err := t.compare(f.buf)
+		if err != nil || isCopy {
+			return more, err
+		}
+		t.original = nil
+	}
+	block, err := t.read(f.buf)
+	if err != nil {
+		return false, err
+	}
+	if t.pos.Offset == 0 && block != "" && block[0] == 0 {
+		return true, t.skipHole(f.buf)
+	}
+	return f.deliver(t, block, false)
+}
+
+// deliver hands the lines of a block to the engine. With final set, what is left without a newline
+// is a line, too.
+func (f *follower) deliver(t *tail, block string, final bool) (more bool, err error) {
+	base := t.pos
+	c := &cutter{text: block[base.context():], max: f.cfg.MaxLine, skip: base.Skip}
+	for {
+		events := f.events(t, c, final)
+		if len(events) == 0 && base.Offset+int64(c.used) == t.pos.Offset {
+			break
+		}
+		next := base.advance(block, c.used, c.skip)
+		f.count.bytes.Add(uint64(next.Offset - t.pos.Offset))
+		e := t.entry(f.kind)
+		e.Pos = next
+		done := f.acks.Add(update{set: []entry{e}})
+		if len(events) == 0 {
+			t.pos = next
+			done()
+			break
+		}
+		if err := f.emit(source.Batch{Events: events, Done: done}); err != nil {
+			return false, fmt.Errorf("%w: %w", errClosing, err)
+		}
+		t.pos = next
+		f.count.lines.Add(uint64(len(events)))
+	}
+	f.count.cut.Add(uint64(c.long))
+	full := len(block) == len(f.buf)
+	t.drained = !full && t.size <= t.pos.Offset+int64(len(c.text)-c.used)
+	return !t.drained, nil
+}
+
+// events makes the next batch of events of a block.
+func (f *follower) events(t *tail, c *cutter, final bool) []*event.Event {
+	var out []*event.Event
+	var chunk []event.Event
+	now := f.cfg.Now()
+	left := strings.Count(c.text[c.used:], "\n") + 1
+	for len(out) < batchLines {
+		line, ok := c.next()
+		if !ok && final {
+			line, ok = c.last()
+		}
+		if !ok {
+			break
+		}
+		if len(chunk) == 0 {
+			chunk = make([]event.Event, min(left, eventChunk))
+			left -= len(chunk)
+		}
+		e := &chunk[0]
+		chunk = chunk[1:]
+		e.Type, e.ExpectMode, e.Process, e.Time = event.Log, event.Live, true, now
+		e.Line = event.Line{Raw: line, Src: t.path, Time: now, Labels: f.cfg.Labels, Process: true, Module: "file"}
+		out = append(out, e)
+	}
+	return out
+}
+
+// finish delivers the half line at the end of a rotated file that has come to rest, and closes the
+// file unless it is still matched.
+func (f *follower) finish(t *tail) error {
+	if t.original != nil || t.size < t.pos.Offset {
+		return nil
+	}
+	if t.size > t.pos.Offset {
+		block, err := t.read(f.buf)
+		if err != nil {
+			return nil // its next turn says what is wrong
+		}
+		if _, err := f.deliver(t, block, true); err != nil {
+			return err
+		}
+	}
+	if !t.matched {
+		f.close(t)
+	}
+	return nil
+}
+
+// close forgets a file that needs no reading any more.
+func (f *follower) close(t *tail) {
+	for _, c := range f.tails {
+		if c.original == t {
+			f.settle(c)
+		}
+	}
+	info, err := t.f.Stat()
+	if err == nil && linksOf(info) == 0 {
+		f.note(update{drop: []entryKey{{f.kind, t.id}}})
+	} else {
+		e := t.entry(f.kind)
+		e.Closed = true
+		f.note(update{set: []entry{e}})
+	}
+	f.remove(t)
+}
+
+func (f *follower) settle(c *tail) {
+	err := c.settle()
+	f.health(c, err)
+	if err == nil {
+		f.noteTail(c)
+	}
+}
+
+func (f *follower) add(t *tail) {
+	f.tails = append(f.tails, t)
+	f.byID[t.id] = t
+}
+
+func (f *follower) remove(t *tail) {
+	f.tails = slices.DeleteFunc(f.tails, func(o *tail) bool { return o == t })
+	delete(f.byID, t.id)
+	_ = t.f.Close() // opened for reading: nothing can be lost
+}
+
+// settled closes what has been rotated and has come to rest, and publishes the state of the files.
+func (f *follower) settled(now time.Time) error {
+	for _, t := range slices.Clone(f.tails) {
+		if t.rotated && t.drained && now.Sub(t.changed) >= f.cfg.Linger {
+			if err := f.finish(t); err != nil {
+				return err
+			}
+		}
+	}
+	list := make([]FileStats, 0, len(f.tails))
+	for _, t := range f.tails {
+		list = append(list, FileStats{Path: t.path, Offset: t.pos.Offset, Lag: max(0, t.size-t.pos.Offset)})
+	}
+	f.mu.Lock()
+	f.files = list
+	f.mu.Unlock()
+	return nil
+}
