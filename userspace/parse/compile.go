@@ -10,25 +10,17 @@ import (
 
 	"gabion/userspace/enrich"
 	"gabion/userspace/expr"
+	"gabion/userspace/exprlib"
 	"gabion/userspace/grok"
 	"gabion/userspace/yamlpos"
 )
-
-// Library keeps the data files and stashes that expressions read. *exprlib.Lib is one.
-type Library interface {
-	// LoadData loads a data file so that expressions find it.
-	LoadData(file, typ string) error
-	// SetStash keeps a value for ttl in the stash called name. The first call makes the stash, for
-	// that many entries; when it is full the oldest entry goes.
-	SetStash(name, key, value string, ttl time.Duration, size int)
-}
 
 // Deps is what parsers need. All fields but Lib are required.
 type Deps struct {
 	Expr     *expr.Compiler
 	Patterns *grok.Set // copied: patterns of the documents are added to the pipeline's own set
 	Methods  map[string]enrich.Method
-	Lib      Library // nil: data files are not loaded and stashes are refused
+	Lib      *exprlib.Lib // nil: data files are not loaded and stashes are refused
 	Log      *slog.Logger
 	Now      func() time.Time // wall clock: the time of events that come without one
 }

@@ -14,29 +14,12 @@ import (
 	"gabion/userspace/enrich"
 	"gabion/userspace/event"
 	"gabion/userspace/expr"
+	"gabion/userspace/exprlib"
 	"gabion/userspace/grok"
 	"gabion/userspace/yamlpos"
 )
 
 func clock() time.Time { return time.Date(2024, 6, 1, 12, 0, 0, 0, time.UTC) }
-
-// fakeLib records what parsers ask of a library.
-type fakeLib struct {
-	loaded  []string
-	stashed []string
-}
-
-func (l *fakeLib) LoadData(file, typ string) error {
-	l.loaded = append(l.loaded, file+" "+typ)
-	if strings.HasPrefix(file, "missing") {
-		return errors.New("no such file")
-	}
-	return nil
-}
-
-func (l *fakeLib) SetStash(name, key, value string, ttl time.Duration, size int) {
-	l.stashed = append(l.stashed, fmt.Sprint(name, " ", key, "=", value, " ", ttl, " ", size))
-}
 
 // rule is a file of the test: its documents run at a stage.
 type rule struct{ stage, file, text string }
@@ -44,21 +27,23 @@ type rule struct{ stage, file, text string }
 // doc is a rule of a file of its own at a stage.
 func doc(stage, text string) rule { return rule{stage: stage, text: text} }
 
-func testDeps(t *testing.T) Deps {
+func testDeps(t testing.TB) Deps {
 	t.Helper()
+	lib := exprlib.New(exprlib.Deps{Now: clock})
+	fail := []expr.Function{{
+		Name:  "Fail",
+		Call:  func(...any) (any, error) { return nil, errors.New("it failed") },
+		Types: []any{new(func() string)},
+	}, {
+		Name:  "FailBool",
+		Call:  func(...any) (any, error) { return nil, errors.New("it failed") },
+		Types: []any{new(func() bool)},
+	}}
 	return Deps{
-		Expr: expr.NewCompiler(expr.Function{
-			Name:  "Fail",
-			Call:  func(...any) (any, error) { return nil, errors.New("it failed") },
-			Types: []any{new(func() string)},
-		}, expr.Function{
-			Name:  "FailBool",
-			Call:  func(...any) (any, error) { return nil, errors.New("it failed") },
-			Types: []any{new(func() bool)},
-		}),
+		Expr:     expr.NewCompiler(append(fail, lib.Functions()...)...),
 		Patterns: grok.NewSet(),
 		Methods:  enrich.Methods(enrich.Deps{Now: clock}),
-		Lib:      &fakeLib{},
+		Lib:      lib,
 		Log:      slog.New(slog.DiscardHandler),
 		Now:      clock,
 	}

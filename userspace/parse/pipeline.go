@@ -21,7 +21,6 @@ import (
 // an event of its own.
 type Pipeline struct {
 	stages []stage
-	lib    Library
 	log    *slog.Logger
 	now    func() time.Time
 	runs   sync.Pool
@@ -34,7 +33,7 @@ type stage struct {
 }
 
 func newPipeline(deps Deps) *Pipeline {
-	p := &Pipeline{lib: deps.Lib, log: deps.Log, now: deps.Now}
+	p := &Pipeline{log: deps.Log, now: deps.Now}
 	p.runs.New = func() any { return &run{p: p} }
 	return p
 }
