@@ -14,7 +14,7 @@ const (
 	maxDepth    = 32        // references within references
 )
 
-// reference finds %{NAME} and %{NAME:field}. Any other %{…} stays literal text, as in the original.
+// reference finds %{NAME} and %{NAME:field}. Any other %{…} stays literal text, as rules expect.
 var reference = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`%\{(\w+)(?::(\w+))?\}`) })
 
 // groupPrefix begins the names of the groups that an expansion makes.

@@ -2,7 +2,7 @@
 // set fields and decide whether a line is understood, and whether it is harmless.
 //
 // The order in which a node does things, and which failures matter, are part of the rules'
-// language (specs: engine, sections 2 to 4); the comments say where it is surprising.
+// language; the comments say where it is surprising.
 package parse
 
 import (
