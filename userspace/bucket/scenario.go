@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"gabion/userspace/expr"
+	"gabion/userspace/exprlib"
 	"gabion/userspace/yamlpos"
 )
 
@@ -27,15 +28,10 @@ const (
 	kindTrigger = "trigger" // overflows with every event
 )
 
-// Library keeps the data files that expressions read. *exprlib.Lib is one.
-type Library interface {
-	LoadData(file, typ string) error
-}
-
 // Deps are what compiling a scenario needs.
 type Deps struct {
 	Expr      *expr.Compiler
-	Lib       Library                    // nil: data files are not loaded
+	Lib       *exprlib.Lib               // nil: data files are not loaded
 	Simulated func(scenario string) bool // its decisions are counted but not enforced; nil means none
 	Log       *slog.Logger
 }

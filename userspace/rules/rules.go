@@ -1,0 +1,86 @@
+// Package rules loads folders of rule files into a compiled set: parsers, post-overflow rules and
+// scenarios.
+//
+// It reads the hub's layout, where the path says what a document is, and gabion's own, where rules
+// stand together by service. A bad document is left out and reported; the others run.
+package rules
+
+import (
+	"log/slog"
+	"time"
+
+	"gabion/userspace/bucket"
+	"gabion/userspace/enrich"
+	"gabion/userspace/expr"
+	"gabion/userspace/exprlib"
+	"gabion/userspace/grok"
+	"gabion/userspace/parse"
+	"gabion/userspace/yamlpos"
+)
+
+// Deps are what compiling rules needs.
+type Deps struct {
+	Expr      *expr.Compiler
+	Lib       *exprlib.Lib // whose functions Expr was made with
+	Patterns  *grok.Set
+	Methods   map[string]enrich.Method
+	Now       func() time.Time           // wall clock
+	Simulated func(scenario string) bool // nil: no scenario is simulated
+	Log       *slog.Logger
+}
+
+// Set is a compiled set of rules. It is immutable and safe for concurrent use.
+type Set struct {
+	Parsers       *parse.Pipeline
+	PostOverflows *parse.Pipeline
+	Scenarios     []*bucket.Scenario // in the order of their files
+	Items         []Item             // everything that was loaded, in the order in which it takes effect
+}
+
+// Kind says what a rule is.
+type Kind string
+
+// Kinds of rules.
+const (
+	Parser       Kind = "parser"
+	PostOverflow Kind = "postoverflow"
+	Scenario     Kind = "scenario"
+)
+
+// Item describes a loaded rule.
+type Item struct {
+	Kind  Kind
+	Name  string
+	Stage string // of a parser or post-overflow rule
+	Pos   yamlpos.Position
+}
+
+// Load reads and compiles the rules of all sources. Where two sources have a rule of the same kind
+// and name, the later source's replaces the earlier's. The error is yamlpos.Errors with everything
+// that is wrong in all files; the set holds the rest and works.
+func Load(sources []Source, deps Deps) (*Set, error) {
+	files, errs := readFiles(sources)
+	var docs []*document
+	for _, f := range files {
+		found, err := classify(f)
+		errs.Add(yamlpos.Position{File: f.name}, err)
+		docs = append(docs, found...)
+	}
+	docs = effective(docs)
+	s := &Set{}
+	s.Parsers = s.pipeline(docs, Parser, deps, &errs)
+	s.PostOverflows = s.pipeline(docs, PostOverflow, deps, &errs)
+	for _, d := range docs {
+		if d.kind != Scenario {
+			continue
+		}
+		sc, err := bucket.Compile(d.doc, bucket.Deps{Expr: deps.Expr, Lib: deps.Lib, Simulated: deps.Simulated, Log: deps.Log})
+		if err != nil {
+			errs.Add(d.doc.Pos(), err)
+			continue
+		}
+		s.Scenarios = append(s.Scenarios, sc)
+		s.Items = append(s.Items, Item{Kind: Scenario, Name: sc.Name, Pos: d.doc.Pos()})
+	}
+	return s, errs.Err()
+}

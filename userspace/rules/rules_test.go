@@ -1,0 +1,208 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gabion/scenarios"
+	"gabion/userspace/enrich"
+	"gabion/userspace/expr"
+	"gabion/userspace/exprlib"
+	"gabion/userspace/grok"
+	"gabion/userspace/yamlpos"
+)
+
+func deps() Deps {
+	now := func() time.Time { return time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC) }
+	log := slog.New(slog.DiscardHandler)
+	lib := exprlib.New(exprlib.Deps{Log: log, Now: now})
+	return Deps{
+		Expr: expr.NewCompiler(lib.Functions()...), Lib: lib, Patterns: grok.NewSet(),
+		Methods: enrich.Methods(enrich.Deps{Now: now}), Now: now, Log: log,
+	}
+}
+
+// tree makes a file system of paths and contents.
+func tree(files map[string]string) fs.FS {
+	out := fstest.MapFS{}
+	for name, text := range files {
+		out[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return out
+}
+
+func scenario(name string) string {
+	return "type: leaky\nname: " + name + "\ndescription: d\nfilter: 'true'\ncapacity: 1\nleakspeed: 1s\n"
+}
+
+func parser(name, more string) string {
+	return "name: " + name + "\nstatics: [{meta: seen, value: yes}]\n" + more
+}
+
+func items(s *Set) []string {
+	var out []string
+	for _, i := range s.Items {
+		out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s", i.Kind, i.Name, i.Stage)))
+	}
+	return out
+}
+
+func messages(err error) []string {
+	var errs yamlpos.Errors
+	if !errors.As(err, &errs) {
+		return nil
+	}
+	var out []string
+	for _, e := range errs {
+		out = append(out, e.Error())
+	}
+	return out
+}
+
+func TestLoadTellsRulesByPathOrByKey(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		want  []string
+	}{
+		{"the hub's layout", map[string]string{
+			"parsers/s00-raw/a.yaml":               parser("raw", ""),
+			"parsers/s01-parse/author/b.yml":       parser("parse", "stage: ignored\n"),
+			"scenarios/c.yaml":                     scenario("s"),
+			"postoverflows/s01-whitelist/d.yaml":   parser("post", ""),
+			"collections/e.yaml":                   "parsers: [x]\n",
+			"hub/parsers/s02-enrich/author/f.yaml": parser("deep", ""),
+			"contexts/g.yaml":                      "context: {}\n",
+		}, []string{"parser deep s02-enrich", "parser raw s00-raw", "parser parse s01-parse", "postoverflow post s01-whitelist", "scenario s"}},
+		{"by service", map[string]string{
+			"ssh/parser.yaml":                       parser("p", "stage: s01-parse\n"),
+			"ssh/rules.yaml":                        scenario("one") + "---\n" + scenario("two"),
+			"ssh/postoverflows/s00-enrich/own.yaml": parser("o", ""),
+			"ssh/test.txtar":                        "-- a --\n",
+			"ssh/README.md":                         "# ssh\n",
+			".git/x.yaml":                           "nonsense",
+			"ssh/.hidden.yaml":                      "nonsense",
+		}, []string{"parser p s01-parse", "postoverflow o s00-enrich", "scenario one", "scenario two"}},
+		{"services below a folder called scenarios", map[string]string{
+			"scenarios/ssh/parser.yaml": parser("p", "stage: s01-parse\n"),
+			"scenarios/ssh/brute.yaml":  scenario("s"),
+		}, []string{"parser p s01-parse", "scenario s"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := Load([]Source{{Name: "rules", FS: tree(tt.files)}}, deps())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, items(s)); diff != "" {
+				t.Errorf("items (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestALaterSourceReplacesRulesOfTheSameName(t *testing.T) {
+	first := tree(map[string]string{"a.yaml": scenario("same") + "---\n" + scenario("only"), "b.yaml": parser("same", "stage: s01-parse\n")})
+	second := tree(map[string]string{"x.yaml": strings.Replace(scenario("same"), "capacity: 1", "capacity: 7", 1)})
+	s, err := Load([]Source{{"first", first}, {"second", second}}, deps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, sc := range s.Scenarios {
+		got = append(got, sc.Name+" "+sc.Pos.File)
+	}
+	if diff := cmp.Diff([]string{"only first/a.yaml", "same second/x.yaml"}, got); diff != "" {
+		t.Errorf("scenarios (-want +got):\n%s", diff)
+	}
+}
+
+func TestFaultsOfAllFilesComeAtOnceAndTheRestWorks(t *testing.T) {
+	s, err := Load([]Source{{"rules", tree(map[string]string{
+		"a.yaml":                   scenario("good") + "---\n" + strings.Replace(scenario("bad"), "capacity", "capcity", 1),
+		"b.yaml":                   "name: what\n",
+		"c.yaml":                   "type: [\n",
+		"parsers/s01-parse/d.yaml": parser("fine", "") + "---\n" + parser("broken", "filter: evt.Nope\n") + "---\n" + parser("fine too", ""),
+		"e.yaml":                   "type: leaky\nx: " + strings.Repeat("y", maxFile),
+		"parsers/s01-parse/f.yaml": "name: empty\n",
+	})}}, deps())
+	want := []string{
+		"rules/a.yaml:", "rules/b.yaml:1:1:", "rules/c.yaml:", "rules/e.yaml:", "rules/parsers/s01-parse/d.yaml:6:13:", "rules/parsers/s01-parse/f.yaml:1:1:",
+	}
+	got := messages(err)
+	for _, w := range want {
+		found := false
+		for _, g := range got {
+			found = found || strings.HasPrefix(g, w)
+		}
+		if !found {
+			t.Errorf("no error begins with %s; all:\n%s", w, strings.Join(got, "\n"))
+		}
+	}
+	if diff := cmp.Diff([]string{"parser fine s01-parse", "parser fine too s01-parse", "scenario good"}, items(s)); diff != "" {
+		t.Errorf("items (-want +got):\n%s", diff)
+	}
+}
+
+func TestLinksAndOddFilesOnDisk(t *testing.T) {
+	dir, hub := t.TempDir(), t.TempDir()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.WriteFile(filepath.Join(hub, "s.yaml"), []byte(scenario("linked")), 0o600))
+	must(os.Symlink(filepath.Join(hub, "s.yaml"), filepath.Join(dir, "s.yaml")))
+	must(os.Symlink("nowhere", filepath.Join(dir, "broken.yaml")))
+	must(os.Symlink(dir, filepath.Join(dir, "loop")))
+	must(os.Symlink(dir, filepath.Join(dir, "loop.yaml")))
+	must(syscall.Mkfifo(filepath.Join(dir, "pipe.yaml"), 0o600))
+	s, err := Load([]Source{{"dir", os.DirFS(dir)}, {"gone", os.DirFS(filepath.Join(dir, "gone"))}}, deps())
+	want := []string{
+		"dir/broken.yaml: read rule file: no such file or directory", "dir/pipe.yaml: not a regular file",
+		"gone: read directory: no such file or directory",
+	}
+	if diff := cmp.Diff(want, messages(err)); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"scenario linked"}, items(s)); diff != "" {
+		t.Errorf("items (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheShippedRulesLoad(t *testing.T) {
+	s, err := Load([]Source{{"embedded", scenarios.FS()}}, deps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Scenarios) == 0 || len(s.Parsers.Stages()) != 3 {
+		t.Errorf("%d scenarios, parser stages %v", len(s.Scenarios), s.Parsers.Stages())
+	}
+}
+
+func FuzzClassify(f *testing.F) {
+	f.Add("ssh/a.yaml", scenario("x")+"---\n"+parser("y", "stage: s01-parse"))
+	f.Add("parsers/s00-raw/a.yaml", "a: [")
+	f.Fuzz(func(t *testing.T, path, text string) {
+		if !fs.ValidPath(path) {
+			return
+		}
+		docs, _ := classify(file{path: path, name: path, data: []byte(text)})
+		for _, d := range docs {
+			if d.kind == "" {
+				t.Errorf("a document of %q has no kind", path)
+			}
+		}
+	})
+}
