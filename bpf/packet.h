@@ -49,13 +49,13 @@ struct packet {
 	__be16 sport;
 	__be16 dport;
 	union {
-		__be32 saddr4;
 		__u8 saddr[16];
+		__be32 saddr4;
 		__u32 saddr_words[4];
 	};
 	union {
-		__be32 daddr4;
 		__u8 daddr[16];
+		__be32 daddr4;
 		__u32 daddr_words[4];
 	};
 };

@@ -95,10 +95,8 @@ type testbpfParseResult struct {
 		_             [1]byte
 		Sport         uint16
 		Dport         uint16
-		Saddr4        uint32
-		_             [12]byte
-		Daddr4        uint32
-		_             [12]byte
+		Saddr         [16]uint8
+		Daddr         [16]uint8
 	}
 }
 
