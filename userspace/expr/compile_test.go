@@ -8,6 +8,8 @@ import (
 	"gabion/userspace/yamlpos"
 )
 
+var errFailed = errors.New("failed")
+
 func inFile(s string) yamlpos.Text {
 	return yamlpos.Text{Text: s, Pos: yamlpos.Position{File: "f.yaml", Line: 1, Column: 9}, Set: true}
 }
@@ -15,7 +17,7 @@ func inFile(s string) yamlpos.Text {
 func testCompiler() *Compiler {
 	return NewCompiler(
 		Function{Name: "Upper", Call: func(args ...any) (any, error) { return strings.ToUpper(args[0].(string)), nil }, Types: []any{new(func(string) string)}},
-		Function{Name: "Fail", Call: func(...any) (any, error) { return nil, errors.New("failed") }, Types: []any{new(func() bool)}},
+		Function{Name: "Fail", Call: func(...any) (any, error) { return nil, errFailed }, Types: []any{new(func() bool)}},
 		Function{Name: "Crash", Call: func(args ...any) (any, error) { return args[7], nil }, Types: []any{new(func() bool)}},
 		Function{Name: "LookupHost"},
 	)

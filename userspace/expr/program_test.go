@@ -177,6 +177,45 @@ func TestConditionAllowsItsValues(t *testing.T) {
 	}
 }
 
+// FuzzRequires checks the promise of Requires: an event that breaks a condition makes the expression
+// false, without an error and without an effect.
+func FuzzRequires(f *testing.F) {
+	for _, s := range []string{
+		"evt.Meta.log_type == 'a' && evt.SetMeta('x', 'y')", "evt.Parsed.program in ['a', 'b'] and Fail()", "evt.SetMeta('a', 'b') && evt.Meta.a == 'b'",
+		"(evt.Meta.a == '' || evt.Meta.a == 'b') && evt.Unmarshaled.a.b == 1", "evt.Stage != 'x' && not (evt.Line.Raw matches 'a') && evt.Meta['a'] == \"b\"",
+		"evt.Meta.a == 'b' ? true : Fail()", "evt.Unmarshaled.x && evt.Meta.a == 'b'", "'a' in evt.Meta && evt.Meta.a == 'c'",
+	} {
+		f.Add(s)
+	}
+	c := testCompiler()
+	f.Fuzz(func(t *testing.T, src string) {
+		if strings.Contains(src, "..") || len(src) > 1000 {
+			return
+		}
+		p, err := c.Compile(inFile(src), EnvEvent, Bool)
+		if err != nil {
+			return
+		}
+		for _, cond := range p.Requires() {
+			evt := &event.Event{Meta: map[string]string{}, Parsed: map[string]string{}}
+			fields := evt.Meta
+			if cond.Map == "Parsed" {
+				fields = evt.Parsed
+			}
+			fields[cond.Key] = "none of them"
+			if cond.Allows(fields[cond.Key]) {
+				continue
+			}
+			if ok, err := p.Bool(Vars{Event: evt}); ok || err != nil {
+				t.Errorf("%q requires %v, but gives %v, %v", src, cond, ok, err)
+			}
+			if len(evt.Meta)+len(evt.Parsed) != 1 {
+				t.Errorf("%q requires %v, but changes the event", src, cond)
+			}
+		}
+	})
+}
+
 func BenchmarkBool(b *testing.B) {
 	p, err := testCompiler().Compile(inFile("evt.Meta.log_type == 'ssh_failed' && evt.Parsed.program == 'x'"), EnvEvent, Bool)
 	if err != nil {
@@ -191,6 +230,21 @@ func BenchmarkBool(b *testing.B) {
 	}
 }
 
+func TestExpressionsThatStoreFindAMap(t *testing.T) {
+	store := Function{Name: "Store", Types: []any{new(func(map[string]any) bool)}, Call: func(args ...any) (any, error) {
+		args[0].(map[string]any)["x"] = 1
+		return true, nil
+	}}
+	p, err := NewCompiler(store).Compile(inFile("Store(evt.Unmarshaled)"), EnvEvent, Bool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	evt := &event.Event{}
+	if ok, err := p.Bool(Vars{Event: evt}); !ok || err != nil || evt.Unmarshaled["x"] != 1 {
+		t.Errorf("got %v, %v, event holds %v", ok, err, evt.Unmarshaled)
+	}
+}
+
 func TestRunErrorsPointIntoTheFile(t *testing.T) {
 	var rule struct{ Filter yamlpos.Text }
 	if err := yamlpos.DecodeFile("f.yaml", []byte("filter: |\n  evt.Stage != '' &&\n  Fail()\n"), &rule); err != nil {
@@ -200,7 +254,11 @@ func TestRunErrorsPointIntoTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Bool(testVars()); err == nil || err.Error() != "f.yaml:3:3: failed" {
+	_, err = p.Bool(testVars())
+	if err == nil || err.Error() != "f.yaml:3:3: failed" {
 		t.Errorf("err = %v", err)
+	}
+	if !errors.Is(err, errFailed) {
+		t.Error("the helper's own error is lost")
 	}
 }

@@ -154,6 +154,13 @@ func (l *Lib) readData(file string) ([]byte, error) {
 }
 
 func readBounded(from fs.FS, file string) ([]byte, error) {
+	info, err := fs.Stat(from, file)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", file)
+	}
+	if err != nil {
+		return nil, err
+	}
 	f, err := from.Open(file)
 	if err != nil {
 		return nil, err

@@ -7,14 +7,13 @@
 package exprlib
 
 import (
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"io/fs"
 
 	"gabion/userspace/expr"
 )
@@ -95,7 +94,8 @@ type onceSet struct {
 
 // first reports whether key is new. When very many keys were new it says no.
 func (o *onceSet) first(key string) bool {
-	const most = 1000
+	const most, longest = 1000, 200
+	key = key[:min(len(key), longest)]
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.said[key] || len(o.said) >= most {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -34,6 +35,9 @@ func testLib(t *testing.T) *Lib {
 		"agents.txt":  {Data: []byte("# bad agents\nnikto \n\nsqlmap\r\n")},
 		"paths.txt":   {Data: []byte("^/\\.git/\n(\n\\.php$\n")},
 		"bots.json":   {Data: []byte(`{"pattern":"goodbot","tag":"good","type":"equals"}` + "\n" + `{"pattern":"bot","tag":"bot","type":"contains"}` + "\n" + `{"pattern":"^x+$","tag":"x","type":"regex"}` + "\n")},
+		"lists/a.txt": {},
+		"long.txt":    {Data: []byte("a\n" + strings.Repeat("x", maxDataLine+1) + "\nb\n")},
+		"rows.json":   {Data: []byte(`{"pattern":"a","tag":"b","type":"x"}`)},
 		"broken.json": {Data: []byte(`{"pattern":"a","tag":"b"}` + "\n" + `{"pattern":1}` + "\nnope\n")},
 	}})
 	for _, f := range [][2]string{{"agents.txt", "string"}, {"bots.json", "map"}} {
@@ -216,6 +220,9 @@ func TestLoadDataReportsWhatIsWrong(t *testing.T) {
 	for _, tt := range []struct{ name, file, typ, want string }{
 		{"missing file", "nope.txt", "string", "read data file: open nope.txt: file does not exist"},
 		{"outside the directory", "../x", "string", `data file "../x": name must be a path inside the data directory`},
+		{"directory", "lists", "string", "read data file: lists is no regular file"},
+		{"line that is too long", "long.txt", "string", "long.txt:2: line is longer than 64 KiB: the rest of the file is not read"},
+		{"unknown row type", "rows.json", "map", `rows.json:1: row has type "x": use equals, contains or regex`},
 		{"unknown type", "agents.txt", "bots", `data file agents.txt: type "bots" is not supported: use string, regexp or map`},
 		{"faulty rows", "broken.json", "map", "broken.json:1: row lacks \"type\"\nbroken.json:2: row is no JSON object of texts: cannot unmarshal number into Go value of type string\nbroken.json:3: row is no JSON object of texts: invalid character 'o' in literal null (expecting 'u')"},
 	} {
@@ -241,6 +248,28 @@ func TestDataDirectoryComesBeforeShippedFiles(t *testing.T) {
 	}
 	if got := l.file("agents.txt")[0] + " " + l.file("other.txt")[0]; got != "local shipped" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestDataLoadsWhileRulesRun(t *testing.T) {
+	l := testLib(t)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 100 {
+				if len(l.file("agents.txt")) != 2 {
+					t.Error("a loaded file is gone")
+				}
+				l.regexpInFile("/x.php", "paths.txt")
+			}
+		})
+	}
+	for _, f := range [][2]string{{"paths.txt", "regexp"}, {"long.txt", "string"}, {"paths.txt", "string"}} {
+		wg.Go(func() { _ = l.LoadData(f[0], f[1]) })
+	}
+	wg.Wait()
+	if !l.regexpInFile("/x.php", "paths.txt") || len(l.file("paths.txt")) != 3 {
+		t.Error("files loaded at the same time got lost")
 	}
 }
 

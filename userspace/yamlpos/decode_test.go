@@ -1,6 +1,7 @@
 package yamlpos
 
 import (
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
@@ -141,6 +142,20 @@ func TestDecodeReportsEveryFaultAtOnce(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestScalarsWithoutATypeFollowYAML11(t *testing.T) {
+	for in, want := range map[string]any{
+		"yes": true, "On": true, "TRUE": true, "no": false, "Off": false, "FALSE": false,
+		"yEs": "yEs", "y": "y", "N": "N", "0x1F": 31, "0b11": 3, "010": 8, "1_000": 1000, "-5": -5, "_1": "_1",
+		"1.5": 1.5, "1e3": 1000.0, ".inf": math.Inf(1), "-.INF": math.Inf(-1), "192.0.2.1": "192.0.2.1", "1:30": "1:30",
+		"2026-03-01": "2026-03-01", "Infinity": "Infinity", "0x1p4": "0x1p4", "'1'": "1", "\"yes\"": "yes", "!!str 1": "1", "~": nil, "Null": nil,
+	} {
+		var got struct{ V any }
+		if err := DecodeFile("f.yaml", []byte("v: "+in+"\n"), &got); err != nil || got.V != want {
+			t.Errorf("%s gives %#v, %v, want %#v", in, got.V, err, want)
+		}
 	}
 }
 

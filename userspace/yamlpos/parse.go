@@ -14,7 +14,7 @@ import (
 
 // Bounds of what is accepted.
 const (
-	maxBytes     = 8 << 20 // of a file
+	maxBytes     = 2 << 20 // of a file; reading it takes up to 200 times that in memory
 	maxDepth     = 64      // of nested lists and mappings
 	maxExpansion = 100_000 // values that aliases add to those written out
 	maxErrors    = 200     // reported for one document

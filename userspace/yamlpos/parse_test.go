@@ -70,7 +70,7 @@ func TestParseBoundsAliasExpansion(t *testing.T) {
 
 func TestParseBoundsSize(t *testing.T) {
 	_, err := Parse("f.yaml", []byte(strings.Repeat(" ", maxBytes+1)))
-	if err == nil || err.Error() != "f.yaml: file is larger than 8 MiB" {
+	if err == nil || err.Error() != "f.yaml: file is larger than 2 MiB" {
 		t.Errorf("err = %v", err)
 	}
 }

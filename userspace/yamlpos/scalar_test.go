@@ -25,6 +25,7 @@ func TestTextFindsItsCharacters(t *testing.T) {
 		{"characters of several bytes", "filter: 'äöü€😀 @'\n"},
 		{"in a flow mapping", "{filter: \"x @\", name: y}\n"},
 		{"Windows line ends", "name: x\r\nfilter: |\r\n  a\r\n  b @\r\n"},
+		{"characters beyond ASCII in a block", "filter: |\n  é\n  äö @\n"},
 		{"alias", "name: &x 'a @'\nfilter: *x\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
