@@ -1,0 +1,191 @@
+package loader
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// attachedServer attaches a plane with a connection limit of 10 per hour to the server's interface
+// and delivers its events.
+func attachedServer(t *testing.T, n network) (*Plane, <-chan ConnEvent) {
+	t.Helper()
+	o := small(pinDir(t))
+	o.ConnLimit = ConnLimit{Count: 10, Window: time.Hour}
+	p := mustOpen(t, o)
+	in(t, n.server, func() {
+		if _, err := p.Attach(serverIf, ModeNative); err != nil {
+			t.Fatalf("attach: %v", err)
+		}
+	})
+	events := make(chan ConnEvent, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- p.RunEvents(ctx, func(e ConnEvent) { events <- e }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run events: %v", err)
+		}
+	})
+	return p, events
+}
+
+func TestASourceWithRealConnectionsIsReportedAsEstablishedOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		client, server string
+		close          bool // each connection at once
+	}{
+		{"v4, connections that stay open and silent", client4, server4, false},
+		{"v6, connections that stay open and silent", client6, server6, false},
+		{"v4, connections that close at once", client4, server4, true},
+		{"v6, connections that close at once", client6, server6, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := mustNetwork(t)
+			l := mustListen(t, n, tt.server)
+			p, events := attachedServer(t, n)
+			for range 10 {
+				if c := mustDial(t, n, l.Addr().String()); tt.close {
+					c.Close()
+				}
+			}
+			if got := mustStats(t, p); got.Events != 0 {
+				t.Errorf("%d events at the limit, want none", got.Events)
+			}
+			for range 10 {
+				if c := mustDial(t, n, l.Addr().String()); tt.close {
+					c.Close()
+				}
+			}
+			e := <-events
+			if !e.Established || e.Count != 11 || e.Limit != 10 || e.Window != time.Hour ||
+				e.Source != netip.MustParseAddr(tt.client) || e.DstPort != uint16(l.Addr().(*net.TCPAddr).Port) {
+				t.Errorf("event = %+v, want an established one of %s at its 11th connection", e, tt.client)
+			}
+			if d := time.Since(e.Time); d < 0 || d > time.Minute {
+				t.Errorf("event time is %s ago", d)
+			}
+			for range 20 {
+				mustDial(t, n, l.Addr().String())
+			}
+			if got := mustStats(t, p).Events; got != 1 {
+				t.Errorf("%d events in one window, want 1", got)
+			}
+		})
+	}
+}
+
+// Somebody sends SYNs in the name of a client that has a connection, uses it, and answers the
+// server's SYN-ACKs with RST as any real host does. That must not look like proof.
+func TestSYNsInTheNameOfAConnectedClientProveNothing(t *testing.T) {
+	for _, tt := range []struct{ name, client, server string }{
+		{"v4", client4, server4}, {"v6", client6, server6},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := mustNetwork(t)
+			l := mustListen(t, n, tt.server)
+			p, events := attachedServer(t, n)
+			old := mustDial(t, n, l.Addr().String())
+			port := uint16(l.Addr().(*net.TCPAddr).Port)
+			local := uint16(old.LocalAddr().(*net.TCPAddr).Port)
+			send := mustRawSender(t, n)
+			for i := range uint16(30) {
+				sport := 1024 + i
+				if i%3 == 0 {
+					sport = local // even its own port
+				}
+				send(forgedSYN(t, n, tt.client, tt.server, sport, port))
+				if _, err := old.Write([]byte("x")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if e := <-events; e.Established || e.Count != 21 {
+				t.Errorf("event = %+v, want one that is not established, at the 21st connection", e)
+			}
+			if got := mustStats(t, p); got.Events != 1 || got.EventsUnproven != 1 {
+				t.Errorf("%d events, %d unproven; want 1 and 1", got.Events, got.EventsUnproven)
+			}
+		})
+	}
+}
+
+func mustStats(t testing.TB, p *Plane) Stats {
+	t.Helper()
+	s, err := p.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// mustRawSender returns a function that sends frames on the client's interface.
+func mustRawSender(t testing.TB, n network) func([]byte) {
+	t.Helper()
+	var fd, index int
+	in(t, n.client, func() {
+		l, err := netlink.LinkByName(clientIf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		index = l.Attrs().Index
+		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
+			t.Fatalf("open packet socket: %v", err)
+		}
+	})
+	t.Cleanup(func() { unix.Close(fd) })
+	return func(frame []byte) {
+		t.Helper()
+		if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: index}); err != nil {
+			t.Fatalf("send frame: %v", err)
+		}
+	}
+}
+
+// forgedSYN makes a SYN that the server's stack takes for real: right addresses and checksums.
+func forgedSYN(t testing.TB, n network, src, dst string, sport, dport uint16) []byte {
+	t.Helper()
+	s, d := netip.MustParseAddr(src), netip.MustParseAddr(dst)
+	segment := tcp(sport, dport, synFlag)
+	pseudo := frame(s.AsSlice(), d.AsSlice(), []byte{0, protoTCP, 0, byte(len(segment))}, segment)
+	putChecksum(segment[16:], pseudo)
+	link := eth(ethIPv6)
+	if s.Is4() {
+		link = eth(ethIPv4)
+	}
+	in(t, n.server, func() {
+		l, err := netlink.LinkByName(serverIf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copy(link, l.Attrs().HardwareAddr)
+	})
+	if s.Is4() {
+		header := ipv4(src, protoTCP, 0)
+		copy(header[16:], d.AsSlice())
+		putChecksum(header[10:], header)
+		return frame(link, header, segment)
+	}
+	header := ipv6(src, protoTCP)
+	header[5] = byte(len(segment))
+	copy(header[24:], d.AsSlice())
+	return frame(link, header, segment)
+}
+
+// putChecksum writes the Internet checksum of data, whose checksum field is zero, to the field.
+func putChecksum(field, data []byte) {
+	var sum uint32
+	for i := 0; i < len(data); i += 2 {
+		sum += uint32(data[i])<<8 | uint32(data[i+1])
+	}
+	for sum>>16 > 0 {
+		sum = sum>>16 + sum&0xffff
+	}
+	field[0], field[1] = byte(^sum>>8), byte(^sum)
+}
