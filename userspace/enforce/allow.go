@@ -126,34 +126,39 @@ func (e *Enforcer) wantedAllows() map[netip.Prefix]decision.AllowReason {
 // entries first, for a protected address must not be without one in between.
 func (e *Enforcer) writeAllows(now time.Time) error {
 	want := e.wantedAllows()
-	var errs []error
+	var add []decision.Allow
+	var del []netip.Prefix
 	for p, reason := range want {
-		if is, ok := e.allowed[p]; ok && is == reason {
-			continue
-		}
-		if err := e.allowKernel(p, reason); err != nil {
-			errs = append(errs, err)
+		if is, ok := e.allowed[p]; !ok || is != reason {
+			add = append(add, decision.Allow{Prefix: p, Reason: reason})
 		}
 	}
 	for p := range e.allowed {
-		if _, ok := want[p]; ok {
-			continue
+		if _, ok := want[p]; !ok {
+			del = append(del, p)
 		}
-		if err := each(e, []netip.Prefix{p}, e.table.Disallow, now); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		delete(e.allowed, p)
 	}
-	return errors.Join(errs...)
+	err := errors.Join(try(e, e.table.Allow, add, now), try(e, e.table.Disallow, del, now))
+	if err == nil {
+		e.allowed = want
+		return nil
+	}
+	is, readErr := e.kernelAllows() // some of them may have been written
+	if readErr == nil {
+		e.allowed = is
+	}
+	return errors.Join(err, readErr)
 }
 
-func (e *Enforcer) allowKernel(p netip.Prefix, reason decision.AllowReason) error {
-	if err := each(e, []decision.Allow{{Prefix: p, Reason: reason}}, e.table.Allow, e.now()); err != nil {
-		return err
+func (e *Enforcer) kernelAllows() (map[netip.Prefix]decision.AllowReason, error) {
+	out := map[netip.Prefix]decision.AllowReason{}
+	for a, err := range e.table.Allows() {
+		if err != nil {
+			return nil, fmt.Errorf("read allow entries from the kernel: %w", err)
+		}
+		out[a.Prefix] = a.Reason
 	}
-	e.allowed[p] = reason
-	return nil
+	return out, nil
 }
 
 // reconcileAllows reads what the kernel's allow tables really hold and repairs them. It returns the
@@ -161,12 +166,9 @@ func (e *Enforcer) allowKernel(p netip.Prefix, reason decision.AllowReason) erro
 func (e *Enforcer) reconcileAllows(now time.Time) (drift int, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	is := map[netip.Prefix]decision.AllowReason{}
-	for a, err := range e.table.Allows() {
-		if err != nil {
-			return 0, fmt.Errorf("read allow entries from the kernel: %w", err)
-		}
-		is[a.Prefix] = a.Reason
+	is, err := e.kernelAllows()
+	if err != nil {
+		return 0, err
 	}
 	e.allowed = is
 	want := e.wantedAllows()

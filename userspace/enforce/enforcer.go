@@ -66,7 +66,7 @@ type Stats struct {
 	Active       int    // decisions in force
 	Banned       uint64 // decisions accepted
 	Refused      uint64
-	KernelErrors uint64    // entries that the kernel did not take; Reconcile tries again
+	KernelErrors uint64    // writes that the kernel did not take in full; Reconcile tries again
 	Reconciled   time.Time // when the last complete Reconcile ended
 	Drift        Drift     // what it found
 }
@@ -175,7 +175,7 @@ func (e *Enforcer) accept(d *decision.Decision, now time.Time) (netip.Prefix, er
 	}
 	e.ids.Raise(0, d.ID)
 	if d.UUID == "" {
-		d.UUID = newUUID()
+		d.UUID = decision.NewUUID()
 	}
 	return e.set.Add(d)
 }
@@ -192,11 +192,12 @@ func (e *Enforcer) protected(p netip.Prefix, now time.Time) error {
 	if at, ok := e.userAllows(p, now); ok {
 		return fmt.Errorf("%s is on the allowlist: %s", p, at)
 	}
+	var err error
 	for at := range e.guard.current().within(p) {
-		if _, ok := e.allowed[at]; ok {
-			continue
+		if _, ok := e.allowed[at]; !ok && err == nil {
+			err = e.writeAllows(now)
 		}
-		if err := e.allowKernel(at, decision.AllowGuard); err != nil {
+		if _, ok := e.allowed[at]; !ok && err != nil {
 			return fmt.Errorf("it covers %s, which is protected and cannot be allowed: %w", at, err)
 		}
 	}
@@ -236,10 +237,12 @@ func (e *Enforcer) Expire(now time.Time) []*decision.Decision {
 	defer e.mu.Unlock()
 	gone := e.set.Expire(now)
 	_ = e.forget(gone, now) // counted and logged there
-	for _, p := range e.expiredAllows(now) {
-		e.users.Delete(p)
+	if old := e.expiredAllows(now); len(old) > 0 {
+		for _, p := range old {
+			e.users.Delete(p)
+		}
+		_ = e.writeAllows(now)
 	}
-	_ = e.writeAllows(now)
 	return gone
 }
 
@@ -275,33 +278,22 @@ func (e *Enforcer) write(prefixes []netip.Prefix, now time.Time) error {
 			unban = append(unban, p)
 		}
 	}
-	return errors.Join(each(e, ban, e.table.Ban, now), each(e, unban, e.table.Unban, now))
+	return errors.Join(try(e, e.table.Ban, ban, now), try(e, e.table.Unban, unban, now))
 }
 
-// each hands entries to the kernel together, or one by one when that fails, for one that the
-// kernel refuses must not hold up the others.
-func each[T any](e *Enforcer, entries []T, do func([]T) error, now time.Time) error {
+// try hands entries to the kernel, and counts and logs a failure.
+func try[T any](e *Enforcer, do func([]T) error, entries []T, now time.Time) error {
 	if len(entries) == 0 {
 		return nil
 	}
 	err := do(entries)
-	if err != nil && len(entries) > 1 {
-		err = nil
-		for i := range entries {
-			if one := do(entries[i : i+1]); one != nil {
-				e.stats.KernelErrors++
-				err = one
-			}
-		}
-	} else if err != nil {
-		e.stats.KernelErrors++
-	}
 	if err == nil {
 		return nil
 	}
+	e.stats.KernelErrors++
 	if e.logged.IsZero() || now.Sub(e.logged) >= time.Minute {
 		e.logged = now
-		e.log.Error("kernel table not written, the next reconcile tries again", "failed", e.stats.KernelErrors, "err", err)
+		e.log.Error("kernel table not written, the next reconcile tries again", "failures", e.stats.KernelErrors, "err", err)
 	}
 	return fmt.Errorf("write kernel table: %w", err)
 }

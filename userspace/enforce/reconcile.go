@@ -130,6 +130,7 @@ func (e *Enforcer) repair(odd []decision.Rule, ended map[uint64]bool, known bool
 		if _, ok := e.touched[r.Prefix]; ok {
 			continue
 		}
+		e.touched[r.Prefix] = struct{}{} // an entry may come twice
 		want, wanted := e.set.Effective(r.Prefix)
 		switch {
 		case !r.Until.IsZero() && !r.Until.After(now):
@@ -221,7 +222,7 @@ func (e *Enforcer) addMissingAfter(last netip.Prefix, seen map[netip.Prefix]stru
 		next = rule.Prefix
 		_, there := seen[next]
 		_, touched := e.touched[next]
-		if !there && !touched {
+		if !there && !touched && !e.inKernel(rule) {
 			change = append(change, next)
 		}
 		if looked++; looked == step {
@@ -230,4 +231,11 @@ func (e *Enforcer) addMissingAfter(last netip.Prefix, seen map[netip.Prefix]stru
 		}
 	}
 	return len(change), next, more, e.write(change, now)
+}
+
+// inKernel reports whether the entry that a decision needs is there. Reading a table that changes
+// may skip entries, so not having seen one proves nothing.
+func (e *Enforcer) inKernel(want decision.Rule) bool {
+	have, ok, err := e.table.BanHit(want.Prefix)
+	return err == nil && ok && decision.Same(want, have)
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // Table is the kernel's ban and allow tables; the loader's Plane is one. Writing an entry replaces
-// the one for the same prefix, and taking out one that is not there is no error. It is safe for
-// concurrent use.
+// the one for the same prefix, and taking out one that is not there is no error. When some entries
+// of a call fail, the others are carried out all the same. It is safe for concurrent use.
 type Table interface {
 	Ban([]decision.Rule) error
 	Unban([]netip.Prefix) error
