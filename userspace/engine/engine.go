@@ -1,0 +1,161 @@
+// Package engine runs events through parsers and scenarios, and the alerts that follow through
+// post-overflow rules and profiles to whoever enforces them.
+//
+// A batch of events is parsed and matched by one of several workers. The sequencer gives batches
+// back in the order in which they came and spreads their matches over the shards, by scenario and
+// key. A shard owns the buckets of its keys: it pours, and when a bucket overflows it takes the
+// decision and calls the sink, all in one goroutine. Queues are bounded and block, which slows the
+// sources. The same input gives the same alerts for any number of workers and shards.
+package engine
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gabion/userspace/bucket"
+	"gabion/userspace/decision"
+	"gabion/userspace/profile"
+	"gabion/userspace/rules"
+	"gabion/userspace/source"
+)
+
+// Config says what an Engine does and how large it may grow.
+type Config struct {
+	Rules      *rules.Set
+	Profiles   *profile.Profiles // nil: alerts lead to no decisions
+	Workers    int               // 0 means 1
+	Shards     int               // 0 means 1
+	MaxBuckets int               // live buckets of all shards; 0 means bucket.DefaultMaxBuckets
+	Now        func() time.Time
+
+	// Sink receives every alert with its decisions, on the goroutine of the shard that raised it:
+	// what it does is done before the next event of that shard. It may be called by several
+	// shards at once. It must not wait for the engine.
+	Sink func(*decision.Alert)
+	Log  *slog.Logger // nil: silent
+}
+
+// ErrClosed is returned by Emit once Close was called.
+var ErrClosed = errors.New("engine is closed")
+
+// Engine is the detection pipeline. Its methods may be called from any goroutine.
+type Engine struct {
+	config Config
+	hasher bucket.Hasher
+	count  counters
+	shards []*shard
+
+	mu     sync.Mutex // guards what follows; Emit holds it while it waits for a place in the queues
+	closed bool
+	rules  *ruleset
+	order  chan *job // every job, in input order, for the sequencer
+	work   chan *job // jobs with events, for the workers
+
+	// deliver is nil in a live engine. A replay reads every job from it, in input order, and takes
+	// the alerts once the job is finished; neither Sink nor Done is called then.
+	deliver chan *job
+
+	current atomic.Pointer[ruleset] // the rules that new batches get, for Stats
+	running sync.WaitGroup
+}
+
+// New returns an engine that does nothing until Start.
+func New(config Config) *Engine { return newEngine(config, nil) }
+
+func newEngine(config Config, deliver chan *job) *Engine {
+	config.Workers, config.Shards = max(config.Workers, 1), max(config.Shards, 1)
+	if config.Profiles == nil {
+		config.Profiles = &profile.Profiles{}
+	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	if config.MaxBuckets <= 0 {
+		config.MaxBuckets = bucket.DefaultMaxBuckets
+	}
+	queue := 2*config.Workers + 2
+	e := &Engine{
+		config: config, hasher: bucket.NewHasher(), deliver: deliver,
+		order: make(chan *job, queue), work: make(chan *job, queue),
+	}
+	e.use(newRuleset(config.Rules, config.Profiles, nil))
+	for i := range config.Shards {
+		e.shards = append(e.shards, &shard{
+			engine: e, index: i, in: make(chan *job, queue),
+			table: bucket.NewTable(bucket.TableConfig{
+				MaxBuckets: max(1, config.MaxBuckets/config.Shards), Hasher: e.hasher,
+			}),
+		})
+	}
+	return e
+}
+
+// Start starts the workers, the sequencer and the shards. They run until Close.
+func (e *Engine) Start() {
+	var workers, shards sync.WaitGroup
+	for range e.config.Workers {
+		workers.Go(e.runWorker)
+	}
+	for _, s := range e.shards {
+		shards.Go(s.run)
+	}
+	e.running.Go(func() {
+		e.runSequencer()
+		workers.Wait()
+		shards.Wait()
+		if e.deliver != nil {
+			close(e.deliver)
+		}
+	})
+}
+
+// Emit hands over a batch. It blocks while the queues are full. Batches of one caller keep their
+// order.
+func (e *Engine) Emit(b source.Batch) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	j := newJob(e.rules, b, len(e.shards))
+	if e.deliver != nil {
+		j.finished = make(chan struct{})
+		j.finish = func() { close(j.finished) }
+	}
+	e.order <- j
+	e.work <- j
+	return nil
+}
+
+// Swap replaces the rules and profiles for the batches that come after it. Buckets of scenarios
+// whose definition did not change live on, the others end.
+func (e *Engine) Swap(set *rules.Set, profiles *profile.Profiles) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return
+	}
+	e.use(newRuleset(set, profiles, e.rules))
+	e.order <- newReload(e.rules, len(e.shards))
+}
+
+func (e *Engine) use(r *ruleset) {
+	e.rules = r
+	e.current.Store(r)
+}
+
+// Close takes no more batches and returns when every batch has gone through workers and shards and
+// its Done was called. Sources should have returned before.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	if !e.closed {
+		e.closed = true
+		close(e.order)
+		close(e.work)
+	}
+	e.mu.Unlock()
+	e.running.Wait()
+}

@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"time"
+
+	"gabion/userspace/bucket"
+	"gabion/userspace/decision"
+	"gabion/userspace/event"
+)
+
+// expireEvery is how often a live shard ends buckets that leaked empty. Pouring looks at the time
+// itself, so this is about memory only.
+const expireEvery = time.Second
+
+// shard owns the buckets of the keys that fall to it.
+type shard struct {
+	engine *Engine
+	index  int
+	in     chan *job
+	table  *bucket.Table
+}
+
+// run pours the shard's parts of jobs in order. It ends when in is closed and drained. A live shard
+// expires buckets by the clock; a replay has no clock but its events.
+func (s *shard) run() {
+	var tick <-chan time.Time
+	if s.engine.deliver == nil {
+		t := time.NewTicker(expireEvery)
+		defer t.Stop()
+		tick = t.C
+	}
+	for {
+		select {
+		case j, ok := <-s.in:
+			if !ok {
+				return
+			}
+			s.do(j)
+		case <-tick:
+			s.table.Expire(s.engine.config.Now())
+		}
+	}
+}
+
+func (s *shard) do(j *job) {
+	if j.reload {
+		s.table.Keep(j.rules.numbers)
+	}
+	to := &j.parts[s.index]
+	for i := range to.pours {
+		p := &to.pours[i]
+		if err := s.pour(j, to, p); err != nil {
+			s.engine.failed(p.rule.count, err)
+		}
+	}
+	if j.left.Add(-1) == 0 {
+		j.finish()
+	}
+}
+
+// pour counts one match and, when its bucket overflows, sees the alert through to the sink.
+func (s *shard) pour(j *job, to *part, p *pour) (err error) {
+	defer recovered(&err)
+	overflow, err := s.table.Pour(p.rule.Scenario, p.id, p.match)
+	if overflow == nil {
+		return err
+	}
+	p.rule.count.overflows.Add(1)
+	alerts := s.conclude(j.rules, overflow)
+	switch {
+	case alerts == nil:
+		return err
+	case s.engine.deliver != nil:
+		to.alerts = append(to.alerts, raised{at: p.at, alerts: alerts})
+	default:
+		for _, a := range alerts {
+			s.engine.config.Sink(a)
+		}
+	}
+	if overflow.Overflow.Reprocess && j.rules.feedsBack {
+		to.again = append(to.again, raised{at: p.at, event: overflow})
+	}
+	return err
+}
+
+// conclude runs an overflow through the post-overflow rules and its alerts through the profiles. It
+// returns nil when a rule whitelisted the overflow.
+func (s *shard) conclude(r *ruleset, overflow *event.Event) []*decision.Alert {
+	e := s.engine
+	e.runPipeline(r.set.PostOverflows, r.post, overflow)
+	if overflow.Overflow.Whitelisted || overflow.Whitelisted {
+		e.count.whitelistedOverflows.Add(1)
+		return nil
+	}
+	alerts := overflow.Overflow.APIAlerts
+	for _, a := range alerts {
+		at := a.StopAt
+		if overflow.ExpectMode == event.Live {
+			at = e.config.Now().UTC()
+		}
+		a.CreatedAt = at
+		if err := applyProfiles(r, a, at); err != nil {
+			e.failed(r.profile, err)
+		}
+		e.count.alerts.Add(1)
+		e.count.decisions.Add(uint64(len(a.Decisions)))
+	}
+	return alerts
+}
+
+func applyProfiles(r *ruleset, a *decision.Alert, at time.Time) (err error) {
+	defer recovered(&err)
+	return r.profiles.Apply(a, at)
+}
