@@ -13,14 +13,18 @@ import (
 	"gabion/userspace/event"
 )
 
-// overflow ends a bucket that was poured over: unless the scenario is muted for its key or the
-// filter refuses, it returns the event with one alert per source.
-func (t *Table) overflow(s *Scenario, b *bucket, m *Match) (*event.Event, error) {
-	silent := &t.clock(b.replay).mutes
-	if s.blackhole > 0 && silent.active(b.id, b.last) {
-		t.stats.muted.Add(1)
-		return nil, nil
+// muted reports whether an overflow at time at falls into a blackhole, and counts it then.
+func (t *Table) muted(s *Scenario, id ID, at int64, replay bool) bool {
+	if s.blackhole <= 0 || !t.clock(replay).mutes.active(id, at) {
+		return false
 	}
+	t.stats.muted.Add(1)
+	return true
+}
+
+// overflow ends a bucket that was poured over: unless the filter refuses, it returns the event with
+// one alert per source and mutes the scenario for the key.
+func (t *Table) overflow(s *Scenario, b *bucket, m *Match) (*event.Event, error) {
 	key := mapkey(s, m.Key)
 	run, err := s.alerts(b, key)
 	if err != nil {
@@ -33,7 +37,7 @@ func (t *Table) overflow(s *Scenario, b *bucket, m *Match) (*event.Event, error)
 		return nil, err
 	}
 	if s.blackhole > 0 {
-		silent.set(b.id, addTime(b.last, s.blackhole), t.config.MaxBuckets)
+		t.clock(b.replay).mutes.set(b.id, addTime(b.last, s.blackhole), t.config.MaxBuckets)
 	}
 	t.stats.overflows.Add(1)
 	at := stamp(b.last)

@@ -85,6 +85,9 @@ func (t *Table) Stats() Stats {
 func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 	if s.kind == kindTrigger {
 		t.stats.poured.Add(1)
+		if t.muted(s, id, m.time, m.replay()) {
+			return nil, nil
+		}
 		return t.overflow(s, &bucket{
 			id: id, first: m.time, last: m.time, total: 1, replay: m.replay(), queue: []record{newRecord(m, s.whole)},
 		}, m)
@@ -119,11 +122,14 @@ func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 	t.stats.poured.Add(1)
 	full := b.pour(s, m.time)
 	t.grow(b.retain(newRecord(m, s.whole), s.keep))
-	if full {
-		t.remove(b)
-		return t.overflow(s, b, m)
+	if !full {
+		return nil, nil
 	}
-	return nil, nil
+	t.remove(b)
+	if t.muted(s, id, m.time, b.replay) {
+		return nil, nil
+	}
+	return t.overflow(s, b, m)
 }
 
 // Expire ends what is due before now in live time: empty buckets and blackholes.

@@ -38,8 +38,11 @@ type Totals struct {
 	CutLines uint64 // lines longer than 1 MiB, of which only the beginning was read
 }
 
-// replayBatch is the number of lines in a batch of a replay.
-const replayBatch = 256
+// Bounds of a batch of a replay: several of them wait in the queues at a time.
+const (
+	replayBatch = 256     // lines
+	replayBytes = 1 << 20 // after which no line is added
+)
 
 // Replay runs a log through the rules in the log's own time. It yields the alerts with their
 // decisions in the order of the lines that led to them, as they happen, numbered from 1; an error
@@ -50,12 +53,16 @@ func Replay(ctx context.Context, set *rules.Set, profiles *profile.Profiles, r i
 			opts.Now = time.Unix(0, 0).UTC()
 		}
 		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
 		e := newEngine(Config{
 			Rules: set, Profiles: profiles, Workers: opts.Workers, Shards: opts.Shards, MaxBuckets: opts.MaxBuckets,
 			Now: func() time.Time { return opts.Now }, Log: opts.Log,
 		}, make(chan *job, 1))
 		e.Start()
+		defer func() { // whoever reads may leave by a panic: let the goroutines end
+			cancel(nil)
+			for range e.deliver {
+			}
+		}()
 		f := feeder{engine: e, lines: newLineReader(r), opts: opts}
 		ended := make(chan error, 1)
 		go f.run(ctx, ended)
@@ -127,11 +134,12 @@ func (f *feeder) batch() (b source.Batch, err error) {
 	if module == "" {
 		module = "file"
 	}
-	for len(b.Events) < replayBatch {
+	for size := 0; len(b.Events) < replayBatch && size < replayBytes; {
 		line, err := f.lines.next()
 		if err != nil {
 			return b, err
 		}
+		size += len(line)
 		b.Events = append(b.Events, &event.Event{
 			ExpectMode: event.Replay, Process: true, Time: f.opts.Now,
 			Line: event.Line{Raw: line, Src: f.opts.File, Time: f.opts.Now, Labels: f.labels, Process: true, Module: module},

@@ -112,3 +112,15 @@ func TestRuleTestsSayWhatDiffers(t *testing.T) {
 		})
 	}
 }
+
+func TestAReplayEndsWhenItsReaderPanics(t *testing.T) {
+	set, profiles := mustLoad(t, ruleFiles(map[string]string{"s.yaml": "type: trigger\nname: s\ndescription: d\nfilter: 'true'\n"}))
+	defer func() {
+		if recover() == nil {
+			t.Error("the panic was swallowed")
+		}
+	}()
+	for range Replay(t.Context(), set, profiles, strings.NewReader(strings.Repeat("1 192.0.2.1 x\n", 100_000)), ReplayOptions{}) {
+		panic("reader")
+	}
+}

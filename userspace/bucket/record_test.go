@@ -1,0 +1,57 @@
+package bucket
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"gabion/userspace/decision"
+	"gabion/userspace/event"
+)
+
+func TestARecordGivesBackWhatWasPacked(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.StringN(0, 3*maxValue, -1))
+		evt := &event.Event{
+			MarshaledTime: rapid.String().Draw(t, "time"), Line: event.Line{Raw: text.Draw(t, "line")},
+			Meta:     rapid.MapOfN(rapid.StringN(0, 20, -1), text, 0, 10).Draw(t, "meta"),
+			Enriched: map[string]string{"IsoCode": rapid.String().Draw(t, "country")},
+		}
+		evt.Meta["source_ip"] = "192.0.2.1"
+		m := &Match{Event: evt, scopeValue: rapid.String().Draw(t, "scope"), scopeFailed: rapid.Bool().Draw(t, "failed")}
+		got := newRecord(m, false).unpack()
+		if !got.hasMeta || got.scopeFailed != m.scopeFailed || got.scopeValue != cut(m.scopeValue, maxValue) ||
+			got.line != cut(evt.Line.Raw, decision.MaxLine) || got.timestamp != cut(timestamp(evt), maxValue) ||
+			got.sourceMeta[0] != "192.0.2.1" || got.enriched("IsoCode") != cut(evt.Enriched["IsoCode"], maxValue) {
+			t.Fatalf("unpacked %+v", got)
+		}
+		var want []decision.Meta
+		size := 0
+		for _, k := range slices.Sorted(maps.Keys(evt.Meta)) {
+			want = append(want, decision.Meta{Key: k, Value: cut(evt.Meta[k], maxValue)})
+			size += len(k) + len(cut(evt.Meta[k], maxValue)) + 6
+		}
+		if size < maxRecord-3*maxValue {
+			if diff := cmp.Diff(want, got.meta); diff != "" {
+				t.Fatalf("metadata (-want +got):\n%s", diff)
+			}
+		}
+	})
+}
+
+func TestCutKeepsWholeCharacters(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, n := rapid.String().Draw(t, "text"), rapid.IntRange(utf8.UTFMax, 40).Draw(t, "length")
+		got := cut(s, n)
+		if len(got) > n || !utf8.ValidString(got) || len(s) > n && len(got) <= n-utf8.UTFMax {
+			t.Fatalf("cut(%q, %d) = %q", s, n, got)
+		}
+	})
+	if got := cut("\x80\x80\x80\x80\x80\x80", 5); len(got) != 5 {
+		t.Errorf("invalid text is cut to %d bytes, want 5", len(got))
+	}
+}
