@@ -42,6 +42,11 @@ func newNamespace(name string) (*Namespace, error) {
 	}
 	n.inode = st.Ino
 	err = n.Do(func() error {
+		// Without this the link-local address is unusable for a second or two, and so is neighbour
+		// discovery from a service's address. /proc/sys/net is that of the calling thread.
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0o644); err != nil {
+			return err
+		}
 		lo, err := netlink.LinkByName("lo")
 		if err != nil {
 			return err
@@ -49,7 +54,7 @@ func newNamespace(name string) (*Namespace, error) {
 		return netlink.LinkSetUp(lo)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("bring up lo in %s: %w", name, err)
+		return nil, fmt.Errorf("prepare network namespace %s: %w", name, err)
 	}
 	return n, nil
 }

@@ -1,0 +1,269 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"gabion/loader"
+	"gabion/userspace/decision"
+)
+
+// Times of the chaos run.
+const (
+	shortBan  = 3 * time.Second
+	deadAfter = 1 * time.Second // how long the daemon stays dead after the short ban's end
+	midAttack = 4               // bans at least, before the daemon is killed
+	guestWait = 80 * time.Millisecond
+)
+
+// Chaos is what happened around the daemon's death.
+type Chaos struct {
+	Kind             string   `json:"chaos"`
+	BannedBefore     int      `json:"banned_before"` // in the kernel when the daemon was killed, the short ban left out
+	BannedAfter      int      `json:"banned_after"`  // of those, in the kernel with the same end once it ran again
+	Restored         int      `json:"restored"`      // of those, decisions that the new daemon knew from its store
+	Adopted          int      `json:"adopted"`       // of those, decisions that it found only in the kernel
+	DeadMS           float64  `json:"dead_ms"`
+	DroppedWhileDead uint64   `json:"dropped_while_dead"`
+	ExpiredWhileDead bool     `json:"expired_while_dead"` // the short ban was let in again while no daemon ran
+	ExpiredLateMS    float64  `json:"expired_late_ms"`    // how long after its time
+	ShortBanHeld     int      `json:"short_ban_held"`     // attempts it turned away before
+	BansWhileDead    int      `json:"bans_after_restart"` // sources in mid-attack at the kill, banned afterwards
+	Problems         []string `json:"chaos_problems,omitempty"`
+}
+
+func (c *Chaos) check() []error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.DroppedWhileDead == 0 {
+		fail("dropped_while_dead is 0: nothing was dropped while no daemon ran")
+	}
+	if c.BannedBefore == 0 || c.BannedAfter != c.BannedBefore {
+		fail("banned_after is %d, banned_before %d", c.BannedAfter, c.BannedBefore)
+	}
+	if c.Restored+c.Adopted != c.BannedBefore {
+		fail("restored %d and adopted %d are not the %d bans from before", c.Restored, c.Adopted, c.BannedBefore)
+	}
+	if !c.ExpiredWhileDead {
+		fail("the short ban did not expire while no daemon ran")
+	}
+	if c.ShortBanHeld == 0 {
+		fail("the short ban turned nobody away before its end")
+	}
+	for _, p := range c.Problems {
+		errs = append(errs, errors.New(p))
+	}
+	return errs
+}
+
+// runChaos kills the daemon while the log attacks run, and starts it again.
+func (l *lab) runChaos(ctx context.Context, all []*attack) (*Chaos, error) {
+	c := &Chaos{Kind: "kill"}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return l.runAttacks(ctx, all, false) })
+	group.Go(func() error {
+		for l.countBanned() < min(midAttack, len(l.sources)/3) {
+			if err := sleep(ctx, 20*time.Millisecond); err != nil {
+				return err
+			}
+		}
+		return l.killAndRestart(ctx, c)
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for _, s := range l.sources {
+		if s.disturbed && s.banned() {
+			c.BansWhileDead++
+		}
+	}
+	return c, nil
+}
+
+func (l *lab) countBanned() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, s := range l.sources {
+		if s.banned() {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *lab) killAndRestart(ctx context.Context, c *Chaos) error {
+	guest := l.plan.guest(ipv4)
+	until, err := l.banShortly(ctx, guest)
+	if err != nil {
+		return step("ban for a short time", err)
+	}
+	l.say("server", "%s is banned by hand for %s", guest, shortBan)
+	l.daemon.kill()
+	died := l.Now()
+	before, err := l.bans(guest)
+	if err != nil {
+		return err
+	}
+	c.BannedBefore = len(before)
+	l.say("server", "the daemon is killed (SIGKILL) in mid-attack with %d bans in the kernel", len(before))
+	l.disturb(func(s *attacker) bool { return len(s.lines) > 0 })
+	if err := l.whileDead(ctx, c, guest, until, before); err != nil {
+		return err
+	}
+	during, err := l.bans(guest)
+	if err != nil {
+		return err
+	}
+	for prefix, rule := range before {
+		c.DroppedWhileDead += during[prefix].Hits - rule.Hits
+	}
+	l.say("server", "%d packets of banned sources were dropped while no daemon ran", c.DroppedWhileDead)
+	l.disturb(func(s *attacker) bool { return len(s.lines) > 0 }) // those that began meanwhile
+	c.DeadMS = milliseconds(l.Now().Sub(died))
+	if err := l.startDaemon(ctx); err != nil {
+		return step("start daemon again", err)
+	}
+	l.disturb(func(s *attacker) bool { return len(s.lines) > 0 }) // and while it started
+	return l.compare(ctx, c, guest, before)
+}
+
+// disturb marks the sources for which is holds and which are not banned.
+func (l *lab) disturb(is func(*attacker) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.sources {
+		if s.ban != nil && !s.banned() && is(s) {
+			s.disturbed = true
+		}
+	}
+}
+
+// banShortly bans an address with the command line and returns when the ban ends.
+func (l *lab) banShortly(ctx context.Context, guest netip.Addr) (time.Time, error) {
+	f := filesIn(l.dir)
+	cmd := exec.CommandContext(ctx, l.Binary, "decisions", "add", "--ip", guest.String(), "--duration", shortBan.String(),
+		"--reason", "lab: short ban", "--socket", f.socket, "--key-file", f.key)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return time.Time{}, fmt.Errorf("%s: %w: %s", cmd.String(), err, out)
+	}
+	rule, ok, err := l.table().BanHit(hostPrefix(guest))
+	if err != nil || !ok {
+		return time.Time{}, fmt.Errorf("the ban of %s is not in the kernel: %v", guest, err)
+	}
+	return rule.Until, nil
+}
+
+// whileDead lets the banned sources go on and the guest try its luck, until a while after the end
+// of the guest's ban.
+func (l *lab) whileDead(ctx context.Context, c *Chaos, guest netip.Addr, until time.Time, before map[netip.Prefix]decision.Rule) error {
+	group, ctx := errgroup.WithContext(ctx)
+	deadline := until.Add(deadAfter)
+	group.Go(func() error {
+		return l.net.Spokes["attacker"].Do(func() error { return l.runGuest(ctx, c, guest, until, deadline) })
+	})
+	var banned []*attacker
+	for prefix := range before {
+		if s := l.sources[prefix.Addr()]; s != nil {
+			banned = append(banned, s)
+		}
+	}
+	group.Go(func() error {
+		return l.net.Spokes["attacker"].Do(func() error {
+			for n := 0; len(banned) > 0 && l.Now().Before(deadline); n++ {
+				s := banned[n%len(banned)]
+				if err := s.request(ctx, l.plan, knockPatience, 0); err == nil {
+					return fmt.Errorf("%s got an answer although it is banned and no daemon runs", s.addr)
+				}
+				if err := sleep(ctx, 10*time.Millisecond); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	return group.Wait()
+}
+
+// runGuest owns a thread in the attacker's namespace: it tries again and again to get an answer
+// from the web server, and returns when it has one or at the deadline.
+func (l *lab) runGuest(ctx context.Context, c *Chaos, guest netip.Addr, until, deadline time.Time) error {
+	s := &attacker{addr: guest, of: &attack{family: ipv4, port: 80, scripts: [][]string{{"/"}}, try: tryWeb}}
+	for l.Now().Before(deadline) {
+		if err := s.request(ctx, l.plan, guestWait, 0); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if l.Now().Before(until) {
+				c.ShortBanHeld++
+			}
+			continue
+		}
+		late := l.Now().Sub(until)
+		c.ExpiredLateMS = milliseconds(late)
+		if late < 0 {
+			c.Problems = append(c.Problems, fmt.Sprintf("the short ban let %s in %s before its end", guest, -late))
+			return nil
+		}
+		c.ExpiredWhileDead = true
+		l.say("server", "%s is let in again %.0f ms after the end of its ban, still without a daemon", guest, c.ExpiredLateMS)
+		return sleep(ctx, deadline.Sub(l.Now()))
+	}
+	return nil
+}
+
+// compare looks for the bans from before in the kernel and in what the new daemon says.
+func (l *lab) compare(ctx context.Context, c *Chaos, guest netip.Addr, before map[netip.Prefix]decision.Rule) error {
+	plane, err := loader.OpenReadOnly(l.pins)
+	if err != nil {
+		return err
+	}
+	l.usePlane(plane)
+	after, err := l.bans(guest)
+	if err != nil {
+		return err
+	}
+	decisions, err := l.scenarios(ctx)
+	if err != nil {
+		return err
+	}
+	for prefix, rule := range before {
+		// The end is computed from two clocks each time, so it may differ by their reading.
+		if now, ok := after[prefix]; ok && now.Until.Sub(rule.Until).Abs() < time.Second {
+			c.BannedAfter++
+		} else {
+			c.Problems = append(c.Problems, fmt.Sprintf("%s was banned until %s, and is now %+v", prefix, rule.Until, now))
+		}
+		switch d, ok := decisions[prefix.Addr()]; {
+		case !ok:
+		case d.Origin == decision.OriginAdopted:
+			c.Adopted++
+		default:
+			c.Restored++
+		}
+	}
+	slices.Sort(c.Problems)
+	l.say("server", "the daemon runs again: %d of %d bans in place, %d restored, %d adopted", c.BannedAfter, c.BannedBefore, c.Restored, c.Adopted)
+	return nil
+}
+
+// bans returns what the kernel holds, the guest's ban left out.
+func (l *lab) bans(guest netip.Addr) (map[netip.Prefix]decision.Rule, error) {
+	out := map[netip.Prefix]decision.Rule{}
+	for r, err := range l.table().Bans() {
+		if err != nil {
+			return nil, err
+		}
+		if r.Prefix != hostPrefix(guest) {
+			out[r.Prefix] = r
+		}
+	}
+	return out, nil
+}
