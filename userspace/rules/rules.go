@@ -59,6 +59,9 @@ type Item struct {
 // and name, the later source's replaces the earlier's. The error is yamlpos.Errors with everything
 // that is wrong in all files; the set holds the rest and works.
 func Load(sources []Source, deps Deps) (*Set, error) {
+	if deps.Now == nil {
+		deps.Now = func() time.Time { return time.Unix(0, 0).UTC() }
+	}
 	files, errs := readFiles(sources)
 	var docs []*document
 	for _, f := range files {
