@@ -60,51 +60,93 @@ func (p *Plane) Attach(ifname string, want Mode) (Attachment, error) {
 	if err != nil {
 		return Attachment{}, fmt.Errorf("attach to %s: %w", ifname, err)
 	}
-	if have, ok, err := p.keep(nic, want); ok || err != nil {
-		return have, err
+	have, old, err := p.keep(nic, want)
+	if err != nil {
+		return Attachment{}, fmt.Errorf("attach to %s: %w", ifname, err)
 	}
-	var errs []error
-	for _, step := range ladder(want) {
-		mode, err := p.attachAs(nic, step)
-		if err == nil {
-			p.log.Info("filter attached", "interface", ifname, "ifindex", nic.Index, "mode", mode)
-			return Attachment{Interface: ifname, Ifindex: nic.Index, Mode: mode}, nil
-		}
-		errs = append(errs, fmt.Errorf("%s: %w", step, err))
-		if want == ModeAuto {
-			p.log.Warn("attach mode not available", "interface", ifname, "mode", step, "err", err)
-		}
+	if have != nil {
+		return *have, nil
 	}
-	return Attachment{}, fmt.Errorf("attach to %s: %w", ifname, errors.Join(errs...))
+	a, err := p.replace(nic, want, old)
+	if err != nil {
+		return a, fmt.Errorf("attach to %s: %w", ifname, err)
+	}
+	p.log.Info("filter attached", "interface", ifname, "ifindex", nic.Index, "mode", a.Mode)
+	return a, nil
 }
 
-// keep returns the interface's attachment if it serves, and clears away those that do not.
-func (p *Plane) keep(nic *netlink.LinkAttrs, want Mode) (Attachment, bool, error) {
+// keep returns the interface's attachment if it serves, else the live one of another mode, if any. It
+// clears away what is stale.
+func (p *Plane) keep(nic *netlink.LinkAttrs, want Mode) (have *Attachment, old *linkPin, err error) {
 	pins, err := p.linkPins()
 	if err != nil {
-		return Attachment{}, false, err
+		return nil, nil, err
 	}
 	for _, pin := range pins {
 		if pin.ifindex != nic.Index && pin.ifname != nic.Name {
 			continue
 		}
 		a, err := p.inspect(pin)
-		if err != nil {
-			return a, false, err
-		}
-		serves := !a.Stale && a.Ifindex == nic.Index
-		if serves && satisfies(a.Mode, want) {
-			return a, true, nil
-		}
-		if !a.Stale && a.Ifindex != nic.Index {
-			continue // a renamed interface, still served under its old name
-		}
-		p.log.Warn("attachment replaced", "interface", nic.Name, "mode", a.Mode, "stale", a.Stale, "wanted", want)
-		if err := p.release(pin); err != nil {
-			return a, false, err
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case a.Stale:
+			p.log.Warn("stale attachment removed", "interface", pin.ifname, "ifindex", pin.ifindex, "mode", pin.mode)
+			if err := p.release(pin); err != nil {
+				return nil, nil, err
+			}
+		case a.Ifindex != nic.Index:
+			// An interface that has been renamed since and is still served.
+		case satisfies(a.Mode, want):
+			return &a, nil, nil
+		default:
+			old = &pin
 		}
 	}
-	return Attachment{}, false, nil
+	return nil, old, nil
+}
+
+// replace attaches in a mode other than that of old, which may be nil. Between XDP and tc the new filter
+// runs before the old one ends; an interface takes only one XDP program, so there old ends first
+// and comes back if the new mode fails.
+func (p *Plane) replace(nic *netlink.LinkAttrs, want Mode, old *linkPin) (Attachment, error) {
+	if old == nil {
+		return p.climbDown(nic, want)
+	}
+	p.log.Warn("attachment replaced", "interface", nic.Name, "mode", old.mode, "wanted", want)
+	if want == ModeTC || p.program(old.mode) == p.tc {
+		a, err := p.climbDown(nic, want)
+		if err != nil {
+			return a, err
+		}
+		return a, p.release(*old)
+	}
+	if err := p.release(*old); err != nil {
+		return Attachment{}, err
+	}
+	nic.Xdp = nil // it was the program just released
+	a, err := p.climbDown(nic, want)
+	if err != nil {
+		_, back := p.attachAs(nic, old.mode)
+		return a, errors.Join(err, back)
+	}
+	return a, nil
+}
+
+// climbDown attaches in the first mode that works.
+func (p *Plane) climbDown(nic *netlink.LinkAttrs, want Mode) (Attachment, error) {
+	var errs []error
+	for _, step := range ladder(want) {
+		mode, err := p.attachAs(nic, step)
+		if err == nil {
+			return Attachment{Interface: nic.Name, Ifindex: nic.Index, Mode: mode}, nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", step, err))
+		if want == ModeAuto {
+			p.log.Warn("attach mode not available", "interface", nic.Name, "mode", step, "err", err)
+		}
+	}
+	return Attachment{}, errors.Join(errs...)
 }
 
 // Detach stops the filter on an interface. It is no error if it did not run there.

@@ -27,8 +27,8 @@ func (p *Plane) attachClsact(nic *netlink.LinkAttrs) error {
 	if err := p.updateClsact(pin); err != nil {
 		return err
 	}
-	if err := p.tc.Pin(pin.path); err != nil && !errors.Is(err, os.ErrExist) {
-		return errors.Join(fmt.Errorf("pin filter: %w", err), removeFilter(nic.Index))
+	if err := pinProgram(p.tc, pin.path); err != nil && !errors.Is(err, os.ErrExist) {
+		return errors.Join(err, removeFilter(nic.Index))
 	}
 	return nil
 }

@@ -96,16 +96,35 @@ func (p *Plane) inspect(pin linkPin) (Attachment, error) {
 	return a, nil
 }
 
-// release ends an attachment.
+// release ends an attachment, so that another can be made at once.
 func (p *Plane) release(pin linkPin) error {
+	end := detachLink
 	if pin.mode == ModeClsact {
-		if err := removeFilter(pin.ifindex); err != nil {
-			return err
-		}
+		end = func(linkPin) error { return removeFilter(pin.ifindex) }
 	}
-	// Nobody else holds the link, so it ends with its pin.
+	if err := end(pin); err != nil {
+		return fmt.Errorf("detach from %s: %w", pin.ifname, err)
+	}
 	if err := os.Remove(pin.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("detach from %s: %w", pin.ifname, err)
+	}
+	return nil
+}
+
+// detachLink takes the program off the interface now. Removing the pin alone does that too, but a
+// moment later, and until then the hook is taken.
+func detachLink(pin linkPin) error {
+	l, err := link.LoadPinnedLink(pin.path, nil)
+	if err != nil {
+		return fmt.Errorf("open link: %w", err)
+	}
+	defer l.Close()
+	index, err := linkIfindex(l)
+	if err != nil || index == 0 {
+		return err
+	}
+	if err := l.Detach(); err != nil {
+		return fmt.Errorf("detach link: %w", err)
 	}
 	return nil
 }

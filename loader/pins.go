@@ -72,8 +72,8 @@ func (p *Plane) createIn(tmp string, o Options) error {
 		}
 	}
 	for name, prog := range p.programs() {
-		if err := prog.Pin(filepath.Join(tmp, name)); err != nil {
-			return fmt.Errorf("pin program %s: %w", name, err)
+		if err := pinProgram(prog, filepath.Join(tmp, name)); err != nil {
+			return err
 		}
 	}
 	if err := os.Mkdir(filepath.Join(tmp, linksDir), 0o700); err != nil {

@@ -109,11 +109,24 @@ func repin(prog *ebpf.Program, path string) error {
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove old temporary pin: %w", err)
 	}
-	if err := prog.Pin(tmp); err != nil {
-		return fmt.Errorf("pin program %s: %w", filepath.Base(path), err)
+	if err := pinProgram(prog, tmp); err != nil {
+		return err
 	}
 	if err := os.Rename(tmp, path); err != nil {
 		return fmt.Errorf("put program pin %s in place: %w", filepath.Base(path), err)
+	}
+	return nil
+}
+
+// pinProgram adds a pin. Pinning the program itself would move the pin it has.
+func pinProgram(prog *ebpf.Program, path string) error {
+	other, err := prog.Clone()
+	if err != nil {
+		return fmt.Errorf("copy program handle: %w", err)
+	}
+	defer other.Close()
+	if err := other.Pin(path); err != nil {
+		return fmt.Errorf("pin program %s: %w", filepath.Base(path), err)
 	}
 	return nil
 }
