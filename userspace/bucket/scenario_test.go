@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gabion/userspace/expr"
 	"gabion/userspace/yamlpos"
 )
 
@@ -81,5 +82,19 @@ func TestNumberChangesWithTheDefinitionAlone(t *testing.T) {
 		if got := mustCompile(t, leaky(extra)).Number() == base; got != same {
 			t.Errorf("with %s the number is the same = %v, want %v", extra, got, same)
 		}
+	}
+}
+
+func TestASimulatedScenarioRaisesSimulatedAlerts(t *testing.T) {
+	docs, err := yamlpos.Parse("test.yaml", []byte(trigger("")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Compile(docs[0], Deps{Expr: expr.NewCompiler(), Simulated: func(name string) bool { return name == "t" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := overflowOf(t, s, at(0, "192.0.2.1")).Overflow.Alert; !a.Simulated {
+		t.Error("the alert is not simulated")
 	}
 }

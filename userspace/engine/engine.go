@@ -33,7 +33,8 @@ type Config struct {
 
 	// Sink receives every alert with its decisions, on the goroutine of the shard that raised it:
 	// what it does is done before the next event of that shard. It may be called by several
-	// shards at once. It must not wait for the engine.
+	// shards at once. It must not wait for the engine. IDs, UUID and machine are the sink's to set;
+	// alerts of one overflow share their Events, which must not be changed.
 	Sink func(*decision.Alert)
 	Log  *slog.Logger // nil: silent
 }

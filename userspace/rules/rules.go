@@ -34,7 +34,7 @@ type Set struct {
 	Parsers       *parse.Pipeline
 	PostOverflows *parse.Pipeline
 	Scenarios     []*bucket.Scenario // in the order of their files
-	Items         []Item             // everything that was loaded, in the order in which it takes effect
+	Items         []Item             // everything that was loaded: by kind, then in the order of the files
 }
 
 // Kind says what a rule is.
