@@ -19,7 +19,7 @@
 #define VLAN_TAGS   2	   /* 802.1ad outside, 802.1Q inside, in any mix */
 #define EXT_HEADERS 8	   /* IPv6 extension headers walked */
 #define IPV4_OFFSET 0x1fff /* fragment offset in iphdr.frag_off */
-#define IPV6_OFFSET 0xfff8 /* fragment offset in frag_header.offset */
+#define IPV6_OFFSET 0xfff8 /* fragment offset in ext_header.offset */
 
 /* What parsing found. Anything but PARSED ends the inspection and passes the packet: the stack
  * discards what is broken, and there is no address to judge. */
@@ -70,18 +70,13 @@ struct vlan_header {
 	__be16 proto;
 };
 
-/* Extension headers that tell their length the usual way. */
+/* The first 8 bytes of an IPv6 extension header: none is shorter. */
 struct ext_header {
 	__u8 next;
-	__u8 len; /* in 8 bytes, without the first 8; the authentication header: in 4 bytes, minus 2
+	__u8 len; /* in 8 bytes, without these 8; authentication: in 4 bytes, minus 2; fragment: -
 		   */
-};
-
-struct frag_header {
-	__u8 next;
-	__u8 reserved;
-	__be16 offset; /* in bytes when masked with IPV6_OFFSET */
-	__be32 id;
+	__be16 offset; /* fragment only: in bytes when masked with IPV6_OFFSET */
+	__be32 rest;
 };
 
 /* Returns the next size bytes and moves the cursor behind them, or NULL at the end of the packet.
@@ -166,55 +161,45 @@ static __always_inline enum parsed parse_source(struct cursor *cur, struct packe
 	return NOT_IP;
 }
 
-/* Moves over IPv6 extension headers. Returns -1 when there are more than EXT_HEADERS; a chain that
- * is cut off leaves the cursor where no transport header fits. */
-static __always_inline int skip_extensions(struct cursor *cur, struct packet *pkt)
+static __always_inline int is_extension(__u8 proto)
 {
-	struct frag_header *frag;
-	struct ext_header *ext;
-	void *start;
-
-	for (int i = 0; i < EXT_HEADERS; i++) {
-		start = cur->pos;
-		switch (pkt->l4_proto) {
-		case IPPROTO_HOPOPTS:
-		case IPPROTO_ROUTING:
-		case IPPROTO_DSTOPTS:
-		case IPPROTO_MH:
-			ext = take(cur, sizeof(*ext));
-			if (!ext)
-				return 0;
-			pkt->l4_proto = ext->next;
-			cur->pos = start + (ext->len + 1) * 8;
-			break;
-		case IPPROTO_AH:
-			ext = take(cur, sizeof(*ext));
-			if (!ext)
-				return 0;
-			pkt->l4_proto = ext->next;
-			cur->pos = start + (ext->len + 2) * 4;
-			break;
-		case IPPROTO_FRAGMENT:
-			frag = take(cur, sizeof(*frag));
-			if (!frag)
-				return 0;
-			pkt->l4_proto = frag->next;
-			pkt->later_fragment = !!(frag->offset & bpf_htons(IPV6_OFFSET));
-			if (pkt->later_fragment)
-				return 0;
-			break;
-		default:
-			return 0;
-		}
-	}
-	switch (pkt->l4_proto) {
+	switch (proto) {
 	case IPPROTO_HOPOPTS:
 	case IPPROTO_ROUTING:
 	case IPPROTO_DSTOPTS:
 	case IPPROTO_MH:
 	case IPPROTO_AH:
 	case IPPROTO_FRAGMENT:
-		return -1;
+		return 1;
+	}
+	return 0;
+}
+
+/* Moves over IPv6 extension headers. Returns -1 when there are more than EXT_HEADERS; a chain that
+ * is cut off leaves the cursor where no transport header fits. */
+static __always_inline int skip_extensions(struct cursor *cur, struct packet *pkt)
+{
+	struct ext_header *ext;
+	__u8 proto;
+
+	for (int i = 0; i <= EXT_HEADERS; i++) {
+		proto = pkt->l4_proto;
+		if (!is_extension(proto))
+			return 0;
+		if (i == EXT_HEADERS)
+			return -1;
+		ext = take(cur, sizeof(*ext));
+		if (!ext)
+			return 0;
+		pkt->l4_proto = ext->next;
+		if (proto == IPPROTO_FRAGMENT)
+			pkt->later_fragment = !!(ext->offset & bpf_htons(IPV6_OFFSET));
+		else if (proto == IPPROTO_AH)
+			cur->pos = (void *)ext + (ext->len + 2) * 4;
+		else
+			cur->pos = (void *)ext + (ext->len + 1) * 8;
+		if (pkt->later_fragment)
+			return 0;
 	}
 	return 0;
 }
