@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -192,7 +193,8 @@ func (l *lab) onLine(line service.Line) {
 	}
 	l.mu.Unlock()
 	if first {
-		l.sayOf(s, "first bad line from %s: %s", s.addr, line.Text)
+		text, _, _ := strings.Cut(line.Text, "\n")
+		l.sayOf(s, "first bad line from %s: %s", s.addr, text)
 	}
 }
 

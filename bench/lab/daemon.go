@@ -92,8 +92,11 @@ func (l *lab) startDaemon(ctx context.Context) error {
 		l.onClose("stop daemon", func() error { l.daemon.stop(); return nil })
 	}
 	d := l.daemon
+	if err := l.awaitReady(ctx, d); err != nil {
+		return err
+	}
 	l.tasks.Go(func() { l.runGuard(ctx, d) })
-	return l.awaitReady(ctx, d)
+	return nil
 }
 
 // runGuard ends the run when the daemon ends without being told to; it returns with either.

@@ -222,10 +222,6 @@ func (l *lab) say(who, format string, args ...any) {
 	l.tell(Moment{Who: who, Text: fmt.Sprintf(format, args...)})
 }
 
-func (l *lab) detail(who, format string, args ...any) {
-	l.tell(Moment{Who: who, Text: fmt.Sprintf(format, args...), Detail: true})
-}
-
 func (l *lab) tell(m Moment) {
 	if l.Timeline == nil {
 		return

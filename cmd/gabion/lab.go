@@ -69,7 +69,8 @@ func (a *app) lab(ctx context.Context, f labFlags, command []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// SIGPIPE: whoever reads the timeline may stop reading (gabion lab | head).
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	rep, err := lab.Run(ctx, o)
 	var exit *lab.ExitError

@@ -29,7 +29,8 @@ type Log struct {
 	note func(Line)
 }
 
-// OpenLog creates the log file. note is called for every line, after its write.
+// OpenLog creates the log file. note is called for every line just before
+// its write, so that whoever sees what a line led to has seen the line.
 func OpenLog(path string, now func() time.Time, note func(Line)) (*Log, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
@@ -45,10 +46,10 @@ func (l *Log) append(from netip.Addr, bad bool, format func(at time.Time) string
 	defer l.mu.Unlock()
 	at := l.now()
 	text := format(at)
+	l.note(Line{From: from, At: at, Bad: bad, Text: text})
 	if _, err := l.file.WriteString(text + "\n"); err != nil {
 		return fmt.Errorf("write log: %w", err)
 	}
-	l.note(Line{From: from, At: at, Bad: bad, Text: text})
 	return nil
 }
 

@@ -152,10 +152,14 @@ func removeNamespace(path string) error {
 	if err := unix.Stat(path, &st); err == nil {
 		killAll(st.Ino)
 	}
-	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+	// EINVAL: the name was never mounted on. ENOENT: another lab removed it just now.
+	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && err != unix.EINVAL && err != unix.ENOENT {
 		return fmt.Errorf("unmount %s: %w", path, err)
 	}
-	return os.Remove(path)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Owner returns the process number in a name that begins with Prefix.
@@ -169,9 +173,14 @@ func Owner(name string) (int, bool) {
 	return pid, err == nil && pid > 0
 }
 
-// Alive reports whether another process with the number exists.
+// Alive reports whether another process with the number runs. One that has ended and that nobody
+// waits for, as below a careless first process of a container, does not.
 func Alive(pid int) bool {
-	return pid != os.Getpid() && unix.Kill(pid, 0) != unix.ESRCH
+	if pid == os.Getpid() {
+		return false
+	}
+	fields, err := status(pid)
+	return err == nil && fields[0] != "Z" && fields[0] != "X"
 }
 
 // killAll kills the processes in a namespace and waits a little for their end.

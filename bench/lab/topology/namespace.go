@@ -144,27 +144,26 @@ func processesIn(inode uint64) []int {
 func children() []int {
 	var out []int
 	for _, pid := range allProcesses() {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			continue
-		}
-		// The command name is in parentheses and may hold anything: the state and the parent's
-		// number follow the last one.
-		_, after, ok := cutLast(string(stat), ") ")
-		fields := strings.Fields(after)
-		if ok && len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
+		if fields, err := status(pid); err == nil && fields[1] == strconv.Itoa(os.Getpid()) {
 			out = append(out, pid)
 		}
 	}
 	return out
 }
 
-func cutLast(s, sep string) (before, after string, found bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
+// status returns a process's state and its parent's number, and what follows them in its stat file.
+func status(pid int) ([]string, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil, err
 	}
-	return s[:i], s[i+len(sep):], true
+	// The command name is in parentheses and may hold anything: the state follows the last one.
+	end := strings.LastIndex(string(stat), ")")
+	fields := strings.Fields(string(stat[end+1:]))
+	if len(fields) < 2 {
+		return nil, fmt.Errorf("read state of process %d: %q", pid, stat)
+	}
+	return fields, nil
 }
 
 func allProcesses() []int {

@@ -178,14 +178,11 @@ func TestTheNamespacesOfADeadLabAreRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	owners, err := RemoveStale()
-	if err != nil {
+	// A lab that starts at the same time may be faster, so the owners it returns say nothing.
+	if _, err := RemoveStale(); err != nil {
 		t.Fatal(err)
 	}
 	<-p.Done()
-	if !cmp.Equal(owners, []int{pid}) {
-		t.Errorf("owners = %v, want %d", owners, pid)
-	}
 	if left, _ := filepath.Glob(n.Path()); len(left) != 0 {
 		t.Errorf("%v is still there", left)
 	}
