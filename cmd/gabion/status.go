@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"gabion/userspace/client"
+)
+
+func newStatusCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "status",
+		Short:   "Show what the daemon reads, runs and protects, and what does not work",
+		Example: "  gabion status -o json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			st, err := c.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.show(st, func(w io.Writer) error { return printStatus(w, st) })
+		},
+	}
+}
+
+func printStatus(w io.Writer, st *client.Status) error {
+	err := fields(w,
+		"Version", st.Version,
+		"Process", strconv.Itoa(st.PID),
+		"Started", localTime(st.StartedAt),
+		"Config", st.Config,
+		"State", st.StateDir,
+		"Pins", st.PinDir,
+		"Scenarios", ruleCount(st.Rules),
+		"Decisions", strconv.Itoa(st.Decisions),
+		"Drift", driftText(st.Drift),
+	)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "Interfaces:")
+	for _, i := range st.Interfaces {
+		fmt.Fprintf(w, "  %s\n", printable(i.Name+" "+orText(i.Mode, "not protected: "+i.Error), oneLine))
+	}
+	fmt.Fprintln(w, "Sources:")
+	for _, s := range st.Sources {
+		line := s.Name + ": " + plural(int(s.Events), "event")
+		if s.Error != "" {
+			line += " (" + s.Error + ")"
+		}
+		fmt.Fprintf(w, "  %s\n", printable(line, oneLine))
+	}
+	for _, p := range st.Problems {
+		fmt.Fprintf(w, "PROBLEM: %s\n", printable(p, oneLine))
+	}
+	return nil
+}
+
+func ruleCount(r client.RulesStatus) string {
+	if r.Errors == 0 {
+		return strconv.Itoa(r.Scenarios)
+	}
+	return fmt.Sprintf("%d (%s left out for errors)", r.Scenarios, plural(r.Errors, "rule"))
+}
+
+func driftText(d client.DriftStatus) string {
+	if d.CheckedAt.IsZero() {
+		return "not checked yet"
+	}
+	if d.Error != "" {
+		return d.Error
+	}
+	if d.Missing+d.Extra+d.Wrong+d.Adopted == 0 {
+		return "none at " + localTime(d.CheckedAt)
+	}
+	return fmt.Sprintf("%d missing, %d extra, %d wrong, %d adopted at %s; repaired", d.Missing, d.Extra, d.Wrong, d.Adopted, localTime(d.CheckedAt))
+}
+
+func orText(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

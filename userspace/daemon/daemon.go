@@ -1,0 +1,257 @@
+// Package daemon builds gabion out of its parts and runs them.
+//
+// Order at start: sockets, rules, record, kernel tables (made or taken over; what is pinned goes on
+// filtering all the time), bans restored and reconciled, interfaces, sources, API. What is not
+// essential may fail at any time: it is reported, tried again, and the rest goes on. Shutdown
+// follows the flow: sources return, the engine drains, the record commits, kernel handles close;
+// pins stay.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"gabion/loader"
+	"gabion/userspace/config"
+	"gabion/userspace/decision"
+	"gabion/userspace/enforce"
+	"gabion/userspace/engine"
+	"gabion/userspace/store"
+)
+
+// Options are what a daemon is started with.
+type Options struct {
+	Config  *config.Config
+	Version string
+	Hangup  <-chan os.Signal // each receipt reloads rules, profiles and allowlist
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Daemon is the running whole.
+type Daemon struct {
+	version string
+	now     func() time.Time
+	log     *slog.Logger
+	started time.Time
+
+	config   atomic.Pointer[config.Config]
+	book     atomic.Pointer[Rulebook]
+	reloaded atomic.Pointer[time.Time]
+
+	health   *health
+	record   *record
+	ids      *decision.IDs
+	history  *decision.History
+	plane    *loader.Plane // nil with kernel.mode off
+	table    enforce.Table
+	guard    *enforce.Guard
+	enforcer *enforce.Enforcer
+	judge    *judge
+	engine   *engine.Engine
+	links    *links // nil with kernel.mode off
+	inputs   []*input
+	drift    driftCount
+}
+
+// Run runs a daemon until ctx is done. It returns nil after an orderly shutdown.
+func Run(ctx context.Context, o Options) error {
+	listeners, err := listen(ctx, o.Config, o.Log)
+	if err != nil {
+		return err
+	}
+	defer listeners.close()
+	d := newDaemon(o)
+	if err := d.open(ctx); err != nil {
+		return errors.Join(err, d.close())
+	}
+	server, err := d.server(o.Config)
+	if err != nil {
+		return errors.Join(err, d.close())
+	}
+	d.engine.Start()
+	err = runTasks(ctx, d.tasks(o, server, listeners))
+	notify(d.log, "STOPPING=1")
+	d.log.Info("stopping: draining what was read")
+	d.engine.Close()
+	err = errors.Join(err, d.close())
+	d.log.Info("stopped; what is banned stays banned until its time is up")
+	return err
+}
+
+func newDaemon(o Options) *Daemon {
+	d := &Daemon{
+		version: o.Version, now: o.Now, log: o.Log, started: o.Now(),
+		health: newHealth(o.Log), ids: &decision.IDs{}, history: decision.NewHistory(),
+	}
+	d.config.Store(o.Config)
+	d.reloaded.Store(&d.started)
+	d.record = newRecord(o.Config.StateDir, o.Log, d.health)
+	return d
+}
+
+// open builds everything that runs. Only rules that cannot be used at all and a kernel side that
+// does not load are fatal.
+func (d *Daemon) open(ctx context.Context) error {
+	cfg := d.config.Load()
+	book, err := LoadRules(cfg, d.ruleDeps())
+	if err != nil {
+		return err
+	}
+	d.book.Store(book)
+	d.reportRules(book)
+	if err := d.record.open(ctx); err != nil {
+		// Numbers given out meanwhile must not meet those on record.
+		d.ids.Raise(d.started.Unix(), uint64(d.started.Unix()))
+	}
+	if err := d.openKernel(cfg); err != nil {
+		return err
+	}
+	d.guard = enforce.NewGuard(enforce.GuardConfig{Peers: cfg.Peers(), Log: d.log})
+	d.enforcer = enforce.New(enforce.Config{
+		Table: d.table, Guard: d.guard, IDs: d.ids, MaxBans: int(cfg.Kernel.MaxBans), Ended: d.ended, Log: d.log, Now: d.now,
+	})
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	d.judge = &judge{
+		enforcer: d.enforcer, record: d.record, history: d.history, ids: d.ids, machine: host, log: d.log, now: d.now,
+	}
+	if err := d.enforcer.Allow(cfg.Allowed(), time.Time{}); err != nil {
+		d.health.report("allowlist", err)
+	}
+	d.restore(ctx)
+	d.reconcile()
+	if d.links != nil {
+		d.links.check(d.now()) // before the sources: what they find is to be dropped at once
+	}
+	d.engine = engine.New(engine.Config{
+		Rules: book.Rules, Profiles: book.Profiles, Workers: runtime.GOMAXPROCS(0), Shards: runtime.GOMAXPROCS(0),
+		Now: d.now, Sink: d.judge.sink, Log: d.log,
+	})
+	return d.openSources(ctx, cfg)
+}
+
+func (d *Daemon) ruleDeps() RuleDeps {
+	return RuleDeps{History: d.history, Now: d.now, Log: d.log}
+}
+
+// reportRules says which rules are left out, each fault with its place.
+func (d *Daemon) reportRules(book *Rulebook) {
+	for _, e := range book.Faults {
+		d.log.Error("rule left out", "err", e)
+	}
+	if n := len(book.Faults); n > 0 {
+		d.health.report("rules", fmt.Errorf("%d faults, and what has them is left out; the first: %w", n, book.Faults[0]))
+		return
+	}
+	d.health.report("rules", nil)
+}
+
+// openKernel makes or takes over the data plane. With mode off a table in memory stands in.
+func (d *Daemon) openKernel(cfg *config.Config) error {
+	if cfg.Kernel.Mode == config.ModeOff {
+		d.table = &enforce.Memory{}
+		d.log.Warn("kernel.mode is off: attacks are detected and recorded, nothing is dropped")
+		return nil
+	}
+	mode, err := loader.ParseMode(string(cfg.Kernel.Mode))
+	if err != nil {
+		return err
+	}
+	d.plane, err = loader.Open(loader.Options{
+		Dir: cfg.Kernel.PinDir, MaxBans: cfg.Kernel.MaxBans, MaxAllows: cfg.Kernel.MaxAllows,
+		ConnLimit: connLimit(cfg), Log: d.log,
+	})
+	if err != nil {
+		return fmt.Errorf("%w\nTo detect without dropping, set kernel: {mode: off} in the configuration", err)
+	}
+	d.table = d.plane
+	d.links = &links{
+		plane: d.plane, mode: mode, log: d.log, health: d.health, list: net.Interfaces,
+		want: d.wantedInterfaces, state: map[string]*link{},
+	}
+	return nil
+}
+
+func connLimit(cfg *config.Config) loader.ConnLimit {
+	l := cfg.Kernel.ConnectionLimit
+	return loader.ConnLimit{Count: l.Count, Window: l.Window.Std()}
+}
+
+func (d *Daemon) wantedInterfaces() (names []string, only bool, err error) {
+	if names := d.config.Load().Interfaces; len(names) > 0 {
+		return names, true, nil
+	}
+	names, err = defaultInterfaces()
+	return names, false, err
+}
+
+// ended asks the record which decisions are over.
+func (d *Daemon) ended(ids []uint64) (map[uint64]bool, error) {
+	st, err := d.record.get()
+	if err != nil {
+		return nil, err
+	}
+	return st.Ended(context.Background(), d.now(), ids)
+}
+
+// restore brings back what is on record. Without a record the kernel's bans stay as they are, and
+// are judged when it is back.
+func (d *Daemon) restore(ctx context.Context) {
+	var active []*decision.Decision
+	st, err := d.record.get()
+	if err == nil {
+		active, err = d.recall(ctx, st)
+		d.health.report("restore", err)
+	}
+	if err := d.enforcer.Restore(active); err != nil {
+		d.health.report("restore", err)
+	}
+	d.log.Info("bans restored", "count", len(active))
+}
+
+// historySpan is how far back earlier decisions make a repeat offender.
+const historySpan = 30 * 24 * time.Hour
+
+func (d *Daemon) recall(ctx context.Context, st *store.Store) ([]*decision.Decision, error) {
+	now := d.now()
+	alert, last, err := st.MaxIDs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.ids.Raise(alert, last)
+	if err := st.History(ctx, now.Add(-historySpan), d.history); err != nil {
+		return nil, err
+	}
+	allows, err := st.Allows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range allows {
+		if a.ExpiresAt.IsZero() || a.ExpiresAt.After(now) {
+			if err := d.enforcer.Allow([]netip.Prefix{a.Prefix}, a.ExpiresAt); err != nil {
+				d.health.report("allowlist", err)
+			}
+		}
+	}
+	return st.Active(ctx, now)
+}
+
+// close releases what open took, in reverse. It is called once, also when open failed half-way.
+func (d *Daemon) close() error {
+	errs := []error{d.record.close()}
+	if d.plane != nil {
+		errs = append(errs, d.plane.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,101 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gabion/userspace/client"
+	"gabion/userspace/engine"
+	"gabion/userspace/source"
+)
+
+// Pauses between attempts to run a source that failed.
+const (
+	firstPause = time.Second
+	lastPause  = time.Minute
+)
+
+// input is one source with what happened to it.
+type input struct {
+	source   source.Source
+	events   atomic.Uint64
+	emitted  atomic.Uint64 // batches handed to the engine
+	done     atomic.Uint64 // batches that went through it
+	restarts atomic.Uint64
+
+	mu      sync.Mutex
+	running bool
+	err     error
+}
+
+// run keeps the source running until ctx is done: after a failure it starts it again, with growing
+// pauses, for a log that is unreadable today may be readable tomorrow. It owns the source.
+func (in *input) run(ctx context.Context, emit source.Emit, log *slog.Logger, health *health) error {
+	pause := firstPause
+	part := "source " + in.source.String()
+	for {
+		in.set(true, nil)
+		before := in.events.Load()
+		err := in.source.Run(ctx, in.counting(emit))
+		if ctx.Err() != nil || errors.Is(err, engine.ErrClosed) {
+			in.set(false, nil)
+			return nil
+		}
+		in.set(false, err)
+		health.report(part, err)
+		if err == nil {
+			log.Info("source ended", "source", in.source)
+			return nil
+		}
+		if in.events.Load() > before {
+			pause = firstPause
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastPause)
+		in.restarts.Add(1)
+	}
+}
+
+func (in *input) counting(emit source.Emit) source.Emit {
+	return func(b source.Batch) error {
+		n, done := len(b.Events), b.Done // the engine owns the batch from here on
+		b.Done = func() {
+			in.done.Add(1)
+			if done != nil {
+				done()
+			}
+		}
+		in.emitted.Add(1)
+		err := emit(b)
+		if err == nil {
+			in.events.Add(uint64(n))
+		}
+		return err
+	}
+}
+
+func (in *input) set(running bool, err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.running, in.err = running, err
+}
+
+func (in *input) status() client.SourceStatus {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	s := client.SourceStatus{
+		Name: in.source.String(), Running: in.running, Events: in.events.Load(), Restarts: in.restarts.Load(),
+	}
+	if in.err != nil {
+		s.Error = in.err.Error()
+	}
+	return s
+}

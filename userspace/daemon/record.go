@@ -1,0 +1,128 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gabion/userspace/decision"
+	"gabion/userspace/store"
+)
+
+// storeName is the store's file in the state directory.
+const storeName = "gabion.db"
+
+// reopenEvery is the pause between attempts to open a store that could not be opened.
+const reopenEvery = 15 * time.Second
+
+// maxHeld is how many alerts wait in memory for a store that cannot be opened yet.
+const maxHeld = 10_000
+
+// record is the store, or what stands in for it while the state directory cannot be used:
+// detection and enforcement go on, alerts wait in memory, and it is tried again.
+type record struct {
+	dir    string
+	log    *slog.Logger
+	health *health
+	store  atomic.Pointer[store.Store]
+
+	mu   sync.Mutex // guards what follows while store is nil
+	held []*decision.Alert
+	lost uint64
+	why  error
+}
+
+func newRecord(dir string, log *slog.Logger, h *health) *record {
+	return &record{dir: dir, log: log, health: h}
+}
+
+// open tries to open the store; what waited is appended.
+func (r *record) open(ctx context.Context) error {
+	st, err := r.openStore(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.why = err
+	r.health.report("record", err)
+	if err != nil {
+		return err
+	}
+	for _, a := range r.held {
+		_ = st.Append(a) // a loss is counted and logged by the store
+	}
+	r.held = nil
+	r.store.Store(st)
+	return nil
+}
+
+func (r *record) openStore(ctx context.Context) (*store.Store, error) {
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("nothing is recorded: make state directory: %w: make %s writable or set another state_dir", err, r.dir)
+	}
+	st, err := store.Open(ctx, filepath.Join(r.dir, storeName), r.log)
+	if err != nil {
+		return nil, fmt.Errorf("nothing is recorded: %w", err)
+	}
+	return st, nil
+}
+
+// get returns the store, or why there is none.
+func (r *record) get() (*store.Store, error) {
+	if st := r.store.Load(); st != nil {
+		return st, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if st := r.store.Load(); st != nil {
+		return st, nil
+	}
+	return nil, errors.Join(errNoRecord, r.why)
+}
+
+var errNoRecord = errors.New("the record is not available")
+
+// append queues an alert; it never blocks.
+func (r *record) append(a *decision.Alert) error {
+	if st := r.store.Load(); st != nil {
+		return st.Append(a)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if st := r.store.Load(); st != nil {
+		return st.Append(a)
+	}
+	if len(r.held) >= maxHeld {
+		r.lost++
+		return store.ErrQueueFull
+	}
+	r.held = append(r.held, a)
+	return nil
+}
+
+// stats returns the store's counters, with what waits and was lost before it could be opened.
+func (r *record) stats() store.Stats {
+	var st store.Stats
+	if s := r.store.Load(); s != nil {
+		st = s.Stats()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	st.Queued += len(r.held)
+	st.Unrecorded += r.lost
+	if st.Err == nil {
+		st.Err = r.why
+	}
+	return st
+}
+
+func (r *record) close() error {
+	if st := r.store.Load(); st != nil {
+		return st.Close()
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+
+	"gabion/userspace/config"
+	"gabion/userspace/yamlpos"
+)
+
+// runReloads owns the configuration in force: it replaces rules, profiles, allowlist, interfaces and
+// the connection limit at each hangup. It ends with ctx.
+func (d *Daemon) runReloads(ctx context.Context, hangup <-chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangup:
+		}
+		notify(d.log, sd.SdNotifyReloading+"\n"+monotonic())
+		err := d.reload()
+		d.health.report("reload", err)
+		notify(d.log, sd.SdNotifyReady)
+	}
+}
+
+// reload takes everything new or nothing: with any fault the old rules go on.
+func (d *Daemon) reload() error {
+	old := d.config.Load()
+	cfg, err := config.Load(old.File)
+	if err != nil {
+		return d.keepOld(err)
+	}
+	book, err := LoadRules(cfg, d.ruleDeps())
+	if err == nil {
+		err = book.Faults.Err()
+	}
+	if err != nil {
+		return d.keepOld(err)
+	}
+	d.engine.Swap(book.Rules, book.Profiles)
+	d.book.Store(book)
+	d.config.Store(cfg)
+	d.health.report("rules", nil)
+	at := d.now()
+	d.reloaded.Store(&at)
+	err = d.applyAllow(old.Allowed(), cfg.Allowed())
+	if d.plane != nil {
+		err = errors.Join(err, d.plane.SetConnLimit(connLimit(cfg)))
+	}
+	for _, key := range needRestart(old, cfg) {
+		d.log.Warn("setting takes effect after a restart", "key", key)
+	}
+	d.log.Info("reloaded", "scenarios", len(book.Rules.Scenarios), "profiles", book.Profiles.Len())
+	return err
+}
+
+// keepOld logs every fault with its place and says what goes on.
+func (d *Daemon) keepOld(err error) error {
+	var faults yamlpos.Errors
+	if errors.As(err, &faults) {
+		for _, f := range faults {
+			d.log.Error("not reloaded", "err", f)
+		}
+	}
+	return fmt.Errorf("the old rules go on, for the new ones have faults: %w", err)
+}
+
+// applyAllow changes the configuration's part of the allowlist. What `gabion allow add` put there
+// as well stays until it is removed there too.
+func (d *Daemon) applyAllow(old, now []netip.Prefix) error {
+	var gone []netip.Prefix
+	added := d.recordedAllows()
+	for _, p := range old {
+		if !slices.Contains(now, p) && !slices.Contains(added, p) {
+			gone = append(gone, p)
+		}
+	}
+	return errors.Join(d.enforcer.Allow(now, time.Time{}), d.enforcer.Disallow(gone))
+}
+
+func (d *Daemon) recordedAllows() []netip.Prefix {
+	st, err := d.record.get()
+	if err != nil {
+		return nil
+	}
+	list, err := st.Allows(context.Background())
+	if err != nil {
+		d.log.Warn("recorded allowlist not read", "err", err)
+	}
+	var out []netip.Prefix
+	for _, a := range list {
+		out = append(out, a.Prefix)
+	}
+	return out
+}
+
+// needRestart names the settings that differ and cannot be changed in a running daemon.
+func needRestart(old, now *config.Config) []string {
+	var keys []string
+	for key, same := range map[string]bool{
+		"state_dir":                   old.StateDir == now.StateDir,
+		"sources":                     sameSources(old, now),
+		"guard":                       slices.Equal(old.Peers(), now.Peers()),
+		"api":                         old.API.Socket == now.API.Socket && old.API.Listen.Text == now.API.Listen.Text,
+		"kernel.pin_dir":              old.Kernel.PinDir == now.Kernel.PinDir,
+		"kernel.mode":                 old.Kernel.Mode == now.Kernel.Mode,
+		"kernel.max_bans, max_allows": old.Kernel.MaxBans == now.Kernel.MaxBans && old.Kernel.MaxAllows == now.Kernel.MaxAllows,
+		"log":                         old.Log == now.Log,
+	} {
+		if !same {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// sameSources compares the places of the sources' entries: a rough sign, good enough for a hint.
+func sameSources(old, now *config.Config) bool {
+	return slices.EqualFunc(old.Sources, now.Sources, func(a, b *yamlpos.Document) bool { return a.Pos() == b.Pos() })
+}
+
+// monotonic is the time that the service manager wants with a reload.
+func monotonic() string {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail for this clock
+	return fmt.Sprintf("MONOTONIC_USEC=%d", ts.Nano()/1000)
+}

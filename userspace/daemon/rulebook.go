@@ -1,0 +1,132 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"gabion/scenarios"
+	"gabion/userspace/config"
+	"gabion/userspace/enrich"
+	"gabion/userspace/expr"
+	"gabion/userspace/exprlib"
+	"gabion/userspace/grok"
+	"gabion/userspace/profile"
+	"gabion/userspace/rules"
+	"gabion/userspace/yamlpos"
+)
+
+// dataDir is the folder of the state directory in which rules' data files lie.
+const dataDir = "data"
+
+// Rulebook is a compiled set of rules with the profiles that go with it. It never changes.
+type Rulebook struct {
+	Rules    *rules.Set
+	Profiles *profile.Profiles
+	Faults   yamlpos.Errors // of what was left out
+}
+
+// RuleDeps are what rules may ask while they run.
+type RuleDeps struct {
+	History exprlib.History // nil: nobody was banned before
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// LoadRules compiles all rules and profiles of a configuration. It fails only when nothing can be
+// used; the result then holds what there is.
+func LoadRules(cfg *config.Config, deps RuleDeps) (*Rulebook, error) {
+	lib := exprlib.New(exprlib.Deps{
+		DataDir: filepath.Join(cfg.StateDir, dataDir), History: deps.History, Log: deps.Log, Now: deps.Now,
+	})
+	compiler := expr.NewCompiler(lib.Functions()...)
+	b := &Rulebook{}
+	sources, err := ruleSources(cfg)
+	b.Faults.Add(yamlpos.Position{}, err)
+	b.Rules, err = rules.Load(sources, rules.Deps{
+		Expr: compiler, Lib: lib, Patterns: grok.NewSet(), Log: deps.Log,
+		Methods: enrich.Methods(enrich.Deps{Now: deps.Now, Resolve: net.DefaultResolver.LookupAddr}),
+	})
+	b.Faults.Add(yamlpos.Position{}, err)
+	b.Profiles, err = loadProfiles(cfg.Profiles, compiler)
+	b.Faults.Add(yamlpos.Position{File: cfg.Profiles}, err)
+	b.Faults.Sort()
+	if b.Profiles == nil || b.Profiles.Len() == 0 {
+		return b, errors.Join(errors.New("no profile can be used, so nothing would be banned"), b.Faults.Err())
+	}
+	if len(b.Rules.Scenarios) == 0 {
+		return b, errors.Join(errors.New("no scenario can be used, so nothing would be detected"), b.Faults.Err())
+	}
+	return b, nil
+}
+
+// ruleSources returns the folders of rules, those shipped first, so that one's own replace them. A
+// folder that is only a default may be missing.
+func ruleSources(cfg *config.Config) ([]rules.Source, error) {
+	var out []rules.Source
+	if cfg.Rules.Embedded {
+		out = append(out, rules.Source{Name: "embedded", FS: scenarios.FS()})
+	}
+	var errs yamlpos.Errors
+	for _, dir := range cfg.Rules.Dirs {
+		info, err := os.Stat(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && slices.Contains(config.Default().Rules.Dirs, dir):
+		case err != nil:
+			errs.Add(cfg.Keys.Key("rules"), fmt.Errorf("read rules: %w", err))
+		case !info.IsDir():
+			errs.Add(cfg.Keys.Key("rules"), fmt.Errorf("read rules: %s is not a directory", dir))
+		default:
+			out = append(out, rules.Source{Name: dir, FS: os.DirFS(dir)})
+		}
+	}
+	return out, errs.Err()
+}
+
+// loadProfiles compiles the profiles file, or the built-in profiles without one.
+func loadProfiles(path string, c *expr.Compiler) (*profile.Profiles, error) {
+	name, data := "built-in profiles", profile.Default()
+	if path != "" {
+		var err error
+		if data, err = os.ReadFile(path); err != nil {
+			return nil, fmt.Errorf("read profiles: %w", err)
+		}
+		name = path
+	}
+	docs, parseErr := yamlpos.Parse(name, data)
+	p, err := profile.Compile(docs, c)
+	return p, errors.Join(parseErr, err)
+}
+
+// Summary counts what a configuration loads.
+type Summary struct {
+	Sources   int `json:"sources"`
+	Scenarios int `json:"scenarios"`
+	Profiles  int `json:"profiles"`
+}
+
+// Check loads what a daemon with this configuration would load, and returns every fault of rules,
+// profiles and sources at once.
+func Check(cfg *config.Config, log *slog.Logger, now func() time.Time) (Summary, error) {
+	book, err := LoadRules(cfg, RuleDeps{Now: now, Log: log})
+	var errs yamlpos.Errors
+	if err == nil {
+		errs.Add(yamlpos.Position{}, book.Faults.Err())
+	} else {
+		errs.Add(yamlpos.Position{}, err)
+	}
+	sources, err := decodeSources(context.Background(), cfg, sourceDeps(cfg, nil, log, now))
+	errs.Add(yamlpos.Position{}, err)
+	s := Summary{Sources: len(sources), Scenarios: len(book.Rules.Scenarios)}
+	if book.Profiles != nil {
+		s.Profiles = book.Profiles.Len()
+	}
+	return s, errs.Err()
+}

@@ -1,0 +1,42 @@
+package daemon
+
+import (
+	"os"
+
+	"gabion/userspace/client"
+)
+
+// Status implements api.Backend.
+func (b backend) Status() client.Status {
+	cfg, book := b.config.Load(), b.book.Load()
+	enforced := b.enforcer.Stats()
+	out := client.Status{
+		Version: b.version, PID: os.Getpid(), StartedAt: b.started.UTC(), ReloadedAt: b.reloaded.Load().UTC(),
+		StateDir: cfg.StateDir, Config: cfg.File,
+		Interfaces: []client.InterfaceStatus{}, Sources: []client.SourceStatus{},
+		Rules:     client.RulesStatus{Scenarios: len(book.Rules.Scenarios), Errors: len(book.Faults)},
+		Decisions: enforced.Active,
+		Drift: client.DriftStatus{
+			CheckedAt: enforced.Reconciled.UTC(), Missing: enforced.Drift.Missing, Extra: enforced.Drift.Extra,
+			Wrong: enforced.Drift.Wrong, Adopted: len(enforced.Drift.Adopted), Error: b.drift.problem(),
+		},
+		Problems: b.health.list(),
+	}
+	if b.links != nil {
+		out.PinDir = cfg.Kernel.PinDir
+		out.Interfaces = b.links.status()
+	}
+	for _, in := range b.inputs {
+		out.Sources = append(out.Sources, in.status())
+	}
+	return out
+}
+
+func (c *driftCount) problem() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		return ""
+	}
+	return c.err.Error()
+}

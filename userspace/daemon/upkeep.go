@@ -1,0 +1,85 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"gabion/userspace/enforce"
+)
+
+// How often the daemon looks after itself.
+const (
+	reconcileEvery = time.Minute
+	expireEvery    = 10 * time.Second
+	pruneEvery     = time.Hour
+)
+
+// driftCount sums up what reconciling found since the start.
+type driftCount struct {
+	mu                                     sync.Mutex
+	runs, failures                         uint64
+	missing, wrong, extra, allows, adopted uint64
+	err                                    error
+}
+
+func (c *driftCount) add(d enforce.Drift, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.runs++
+	c.missing += uint64(d.Missing)
+	c.wrong += uint64(d.Wrong)
+	c.extra += uint64(d.Extra)
+	c.allows += uint64(d.Allows)
+	c.adopted += uint64(len(d.Adopted))
+	if c.err = err; err != nil {
+		c.failures++
+	}
+}
+
+// reconcile compares the kernel with what is decided and repairs it.
+func (d *Daemon) reconcile() {
+	drift, err := d.enforcer.Reconcile(d.now())
+	d.judge.adopt(drift.Adopted)
+	d.drift.add(drift, err)
+	d.health.report("kernel tables", err)
+	if drift.Total() > 0 {
+		d.log.Warn("kernel tables differed and are repaired", "missing", drift.Missing, "wrong", drift.Wrong,
+			"extra", drift.Extra, "allows", drift.Allows, "adopted", len(drift.Adopted))
+	}
+}
+
+// reopen tries to get a record that was not available at start.
+func (d *Daemon) reopen(ctx context.Context) {
+	if _, err := d.record.get(); err == nil {
+		return
+	}
+	if d.record.open(ctx) == nil {
+		d.restore(ctx)
+		d.reconcile()
+	}
+}
+
+// checkRecord reports a record that cannot be written at the moment.
+func (d *Daemon) checkRecord(context.Context) {
+	if _, err := d.record.get(); err != nil {
+		return // reported by whoever tries to open it
+	}
+	d.health.report("record", d.record.stats().Err)
+}
+
+// prune forgets what is older than the retention.
+func (d *Daemon) prune(ctx context.Context) {
+	st, err := d.record.get()
+	if err != nil {
+		return
+	}
+	decisions, alerts, err := st.Prune(ctx, d.now().Add(-d.config.Load().Retention.Std()))
+	if err != nil && !errors.Is(err, context.Canceled) {
+		d.log.Warn("old records not deleted", "err", err)
+	}
+	if decisions+alerts > 0 {
+		d.log.Info("old records deleted", "decisions", decisions, "alerts", alerts)
+	}
+}
