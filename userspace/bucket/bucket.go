@@ -60,7 +60,7 @@ func (b *bucket) pour(s *Scenario, t int64) (overflow bool) {
 	b.total++
 	b.last = t
 	b.until = addTime(t, s.lifetime)
-	return !b.limit.allow(t, s.capacity, s.leak)
+	return s.kind == kindLeaky && !b.limit.allow(t, s.capacity, s.leak)
 }
 
 // addTime adds a duration to a Unix time without wrapping around.

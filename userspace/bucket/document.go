@@ -57,6 +57,7 @@ type dataFile struct {
 // Bounds of what a scenario may ask for.
 const (
 	maxCapacity = 1_000_000
+	maxLooked   = 1000 // events that a condition looks at after each event
 	maxName     = 256
 )
 
@@ -102,23 +103,31 @@ func (d *document) checkType() (errs yamlpos.Errors) {
 		if d.Capacity <= 0 || d.Capacity > maxCapacity {
 			bad("capacity", "a leaky scenario needs a capacity from 1 to %d", maxCapacity)
 		}
-		if d.Leakspeed <= 0 {
-			bad("leakspeed", "a leaky scenario needs a leakspeed above 0, such as 10s")
+	case kindConditional:
+		if d.Capacity < -1 || d.Capacity > maxCapacity {
+			bad("capacity", "a conditional scenario needs a capacity of -1, or of up to %d events to keep", maxCapacity)
+		}
+		if d.Condition.Text == "" {
+			bad("condition", "a conditional scenario needs a condition")
 		}
 	case kindTrigger:
 		if d.Capacity != 0 {
 			bad("capacity", "a trigger overflows with every event: leave capacity out")
 		}
-	case "counter", "conditional", "bayesian":
+	case "counter", "bayesian":
 		bad("type", "bucket type %s is not supported yet", d.Type.Text)
 		return errs
 	case "":
-		bad("type", "a scenario needs a type: leaky or trigger")
+		bad("type", "a scenario needs a type: leaky, trigger or conditional")
+		return errs
 	default:
-		bad("type", "unknown bucket type %q: want leaky or trigger", d.Type.Text)
+		bad("type", "unknown bucket type %q: want leaky, trigger or conditional", d.Type.Text)
 		return errs
 	}
-	for _, key := range []string{"duration", "condition", "bayesian_prior", "bayesian_threshold", "bayesian_conditions"} {
+	if d.Leakspeed <= 0 && d.Type.Text != kindTrigger {
+		bad("leakspeed", "a %s scenario needs a leakspeed above 0, such as 10s", d.Type.Text)
+	}
+	for _, key := range []string{"duration", "bayesian_prior", "bayesian_threshold", "bayesian_conditions"} {
 		if d.At.Has(key) {
 			bad(key, "%s is not supported yet in a scenario of type %s", key, d.Type.Text)
 		}

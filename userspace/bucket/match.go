@@ -59,8 +59,8 @@ func (s *Scenario) Match(evt *event.Event, t time.Time) (*Match, error) {
 			return nil, err
 		}
 	}
-	if s.kind == kindLeaky {
-		err = s.matchLeaky(m, vars)
+	if s.kind != kindTrigger { // a trigger overflows before these are asked
+		err = s.matchBucket(m, vars)
 	}
 	if s.scopeExpr != nil {
 		value, scopeErr := s.scopeExpr.String(vars)
@@ -72,9 +72,9 @@ func (s *Scenario) Match(evt *event.Event, t time.Time) (*Match, error) {
 	return m, err
 }
 
-// matchLeaky evaluates what only a leaky bucket asks. A failing distinct gives "", a failing
-// cancel_on cancels nothing.
-func (s *Scenario) matchLeaky(m *Match, vars expr.Vars) (err error) {
+// matchBucket evaluates what a bucket asks of an event. With a failing distinct the event counts as
+// new, a failing cancel_on cancels nothing.
+func (s *Scenario) matchBucket(m *Match, vars expr.Vars) (err error) {
 	if s.distinct != nil {
 		if m.distinct, err = s.distinct.String(vars); err != nil {
 			m.distinctFailed = true
@@ -97,11 +97,32 @@ func detached(evt *event.Event) *event.Event {
 	return &c
 }
 
+// met asks the condition after an event was poured. A failing condition is not met.
+func (s *Scenario) met(b *bucket, m *Match) (bool, error) {
+	queue, leaky := s.view(b, mapkey(s, m.Key))
+	ok, err := s.condition.Bool(expr.Vars{Event: queue.Queue[len(queue.Queue)-1], Queue: queue, Leaky: leaky})
+	if err != nil {
+		return false, fmt.Errorf("condition: %w", err)
+	}
+	return ok, nil
+}
+
 // wanted asks overflow_filter about an overflow. A failing filter refuses nothing.
 func (s *Scenario) wanted(b *bucket, run event.RuntimeAlert) (bool, error) {
 	if s.overflowFilter == nil {
 		return true, nil
 	}
+	queue, leaky := s.view(b, run.Mapkey)
+	leaky.Ovflw_ts = stamp(b.last)
+	ok, err := s.overflowFilter.Bool(expr.Vars{Queue: queue, Signal: &run, Leaky: leaky})
+	if err != nil {
+		return true, fmt.Errorf("overflow_filter: %w", err)
+	}
+	return ok, nil
+}
+
+// view is a bucket as expressions see it.
+func (s *Scenario) view(b *bucket, mapkey string) (*expr.Queue, *expr.Leaky) {
 	queue := &expr.Queue{L: s.keep}
 	for _, r := range b.records() {
 		if r.whole != nil {
@@ -112,13 +133,8 @@ func (s *Scenario) wanted(b *bucket, run event.RuntimeAlert) (bool, error) {
 	if b.replay {
 		mode = event.Replay
 	}
-	leaky := &expr.Leaky{
-		Name: s.Name, Mapkey: run.Mapkey, Mode: mode, Total_count: int(b.total), Queue: queue, Duration: s.lifetime,
-		First_ts: stamp(b.first), Last_ts: stamp(b.last), Ovflw_ts: stamp(b.last),
+	return queue, &expr.Leaky{
+		Name: s.Name, Mapkey: mapkey, Mode: mode, Total_count: int(b.total), Queue: queue, Duration: s.lifetime,
+		First_ts: stamp(b.first), Last_ts: stamp(b.last),
 	}
-	ok, err := s.overflowFilter.Bool(expr.Vars{Queue: queue, Signal: &run, Leaky: leaky})
-	if err != nil {
-		return true, fmt.Errorf("overflow_filter: %w", err)
-	}
-	return ok, nil
 }

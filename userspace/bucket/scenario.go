@@ -24,8 +24,9 @@ import (
 
 // Bucket types.
 const (
-	kindLeaky   = "leaky"   // overflows when events come faster than they leak
-	kindTrigger = "trigger" // overflows with every event
+	kindLeaky       = "leaky"       // overflows when events come faster than they leak
+	kindTrigger     = "trigger"     // overflows with every event
+	kindConditional = "conditional" // overflows when an expression over its events says so
 )
 
 // Deps are what compiling a scenario needs.
@@ -60,7 +61,7 @@ type Scenario struct {
 	whole      bool // retained events are kept whole
 	writes     bool // an expression writes to the event
 
-	filter, groupby, distinct, cancelOn, overflowFilter, scopeExpr *expr.Program
+	filter, groupby, distinct, cancelOn, condition, overflowFilter, scopeExpr *expr.Program
 }
 
 // Compile compiles a scenario document. The error is yamlpos.Errors with everything that is wrong.
@@ -79,14 +80,7 @@ func Compile(doc *yamlpos.Document, deps Deps) (*Scenario, error) {
 	if deps.Simulated != nil {
 		s.Simulated = deps.Simulated(s.Name)
 	}
-	if s.kind == kindTrigger {
-		s.leak = 0
-	}
-	s.lifetime = lifetime(s.capacity, s.leak)
-	s.keep = s.capacity
-	if d.CacheSize > 0 && d.CacheSize <= s.capacity {
-		s.keep = d.CacheSize
-	}
+	s.size(d.CacheSize)
 	errs = append(errs, s.compile(&d, deps.Expr)...)
 	s.number = d.number()
 	if len(errs) > 0 {
@@ -94,6 +88,27 @@ func Compile(doc *yamlpos.Document, deps Deps) (*Scenario, error) {
 	}
 	loadData(d.Data, deps)
 	return s, nil
+}
+
+// size sets what follows from capacity, leakspeed and cache_size: how many events a bucket keeps and
+// how long it lives after its last event.
+func (s *Scenario) size(cache int) {
+	s.keep = s.capacity
+	if s.capacity == -1 {
+		s.keep = maxLooked - 1
+	}
+	if cache > 0 && cache <= s.keep {
+		s.keep = cache
+	}
+	switch s.kind {
+	case kindLeaky:
+		s.lifetime = lifetime(s.capacity, s.leak)
+	case kindTrigger:
+		s.leak = 0
+	case kindConditional:
+		s.keep = min(s.keep, maxLooked-1)
+		s.lifetime = s.leak
+	}
 }
 
 // compile compiles the expressions.
@@ -108,6 +123,7 @@ func (s *Scenario) compile(d *document, c *expr.Compiler) (errs yamlpos.Errors) 
 		{&s.groupby, d.GroupBy, expr.EnvEvent, expr.String},
 		{&s.distinct, d.Distinct, expr.EnvEvent, expr.String},
 		{&s.cancelOn, d.CancelOn, expr.EnvEvent, expr.Bool},
+		{&s.condition, d.Condition, expr.EnvQueue, expr.Bool},
 		{&s.overflowFilter, d.Overflow, expr.EnvOverflow, expr.Bool},
 		{&s.scopeExpr, d.Scope.Expression, expr.EnvEvent, expr.String},
 	} {
@@ -119,7 +135,7 @@ func (s *Scenario) compile(d *document, c *expr.Compiler) (errs yamlpos.Errors) 
 		*e.to = p
 		s.writes = s.writes || strings.Contains(e.text.Text, "SetMeta") || strings.Contains(e.text.Text, "SetParsed")
 	}
-	s.whole = s.overflowFilter != nil && strings.Contains(strings.ToLower(d.Overflow.Text), "queue")
+	s.whole = s.condition != nil || s.overflowFilter != nil && strings.Contains(strings.ToLower(d.Overflow.Text), "queue")
 	return errs
 }
 
@@ -136,8 +152,8 @@ func lifetime(capacity int, leak time.Duration) time.Duration {
 // and count the same way, so that a reload can keep their buckets.
 func (d *document) number() uint64 {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q %q %q %q %q %q %d %d %d", d.Name.Text, d.Type.Text, d.Filter.Text, d.GroupBy.Text,
-		d.Distinct.Text, d.CancelOn.Text, d.Overflow.Text, d.Scope.Type.Text, d.Scope.Expression.Text,
+	fmt.Fprintf(h, "%q %q %q %q %q %q %q %q %q %q %d %d %d", d.Name.Text, d.Type.Text, d.Filter.Text, d.GroupBy.Text,
+		d.Distinct.Text, d.CancelOn.Text, d.Condition.Text, d.Overflow.Text, d.Scope.Type.Text, d.Scope.Expression.Text,
 		d.Capacity, d.Leakspeed, d.CacheSize)
 	return binary.LittleEndian.Uint64(h.Sum(nil))
 }
@@ -159,7 +175,7 @@ func loadData(files []dataFile, deps Deps) {
 // definition as it is.
 func (s *Scenario) Number() uint64 { return s.number }
 
-// Type returns "leaky" or "trigger".
+// Type returns "leaky", "trigger" or "conditional".
 func (s *Scenario) Type() string { return s.kind }
 
 // Requires returns what must hold of an event for the scenario to want it: an event that lacks one

@@ -22,7 +22,7 @@ blackhole: -5s
 scope:
   type: ip
 format: 9.0
-condition: 'true'
+duration: 1m
 overflow_filter: evt.Meta.x
 `)
 	var errs yamlpos.Errors
@@ -47,7 +47,8 @@ func TestScenariosThatAreRefused(t *testing.T) {
 		{"no capacity", leaky("capacity: 0"), "needs a capacity from 1"},
 		{"no leakspeed", leaky("leakspeed: 0s"), "needs a leakspeed"},
 		{"capacity of a trigger", trigger("capacity: 3"), "leave capacity out"},
-		{"type that is not there yet", strings.Replace(leaky(""), "leaky", "conditional", 1), "bucket type conditional is not supported yet"},
+		{"type that is not there yet", strings.Replace(leaky(""), "leaky", "bayesian", 1), "bucket type bayesian is not supported yet"},
+		{"conditional without condition", strings.Replace(leaky(""), "leaky", "conditional", 1), "needs a condition"},
 		{"unknown type", strings.Replace(leaky(""), "leaky", "sieve", 1), `unknown bucket type "sieve"`},
 		{"expression for Ip", leaky("scope: {type: Ip, expression: evt.Meta.x}"), "takes no expression"},
 		{"scope without expression", leaky("scope: {type: user}"), "scope user needs an expression"},

@@ -122,8 +122,12 @@ func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 	t.stats.poured.Add(1)
 	full := b.pour(s, m.time)
 	t.grow(b.retain(newRecord(m, s.whole), s.keep))
+	var err error
+	if !full && s.condition != nil {
+		full, err = s.met(b, m)
+	}
 	if !full {
-		return nil, nil
+		return nil, err
 	}
 	t.remove(b)
 	if t.muted(s, id, m.time, b.replay) {
