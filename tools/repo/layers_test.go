@@ -8,7 +8,7 @@ import (
 // layers gives every package its layer; a package imports only packages of a lower one. It refines
 // the numbers of the design where one of its layers has an order within.
 var layers = map[string]int{
-	"userspace/decision": 0, "userspace/yamlpos": 0, "userspace/grok": 0, "scenarios": 0, "bench/packet": 0, "bench/lab/topology": 0,
+	"userspace/decision": 0, "userspace/yamlpos": 0, "userspace/grok": 0, "scenarios": 0, "bench/packet": 0, "bench/lab/topology": 0, "bench/lab/service": 0, "bench/lab/report": 0,
 
 	"userspace/event": 1,
 
@@ -16,7 +16,7 @@ var layers = map[string]int{
 
 	"userspace/exprlib": 3, "userspace/source/file": 3, "userspace/source/journald": 3, "userspace/source/kernel": 3, "userspace/enforce": 3,
 
-	"userspace/enrich": 4, "userspace/source/kinds": 4,
+	"userspace/enrich": 4, "userspace/source/kinds": 4, "bench/lab/observe": 4,
 
 	"userspace/parse": 5, "userspace/bucket": 5, "userspace/profile": 5,
 
