@@ -140,25 +140,34 @@ static __always_inline void try_report(const struct frame *frame, const struct p
 		conn->reported = report(frame, pkt, key, conn, meter, st, now);
 }
 
+/* Returns an entry of conn->flow. The index is masked where it is used: without that 5.10 forgets
+ * the bounds of a number it has put on the stack, "R4 max value is outside of the allowed memory
+ * range". */
+static __always_inline struct flow *flow_at(struct conn *conn, __u32 i)
+{
+	barrier_var(i);
+	i &= FLOWS - 1;
+	return &conn->flow[i];
+}
+
 /* Uses a SYN of a source that is near the limit: as a flow that may become proof, or, when enough
  * are known, to look one of them up. */
 static __always_inline void seek_proof(void *ctx, const struct packet *pkt, struct conn *conn)
 {
-	struct flow flow = flow_of(pkt);
+	struct flow flow = flow_of(pkt), *known;
 	__u64 *cell = suspect_cell(pkt);
-	__u32 i = conn->flows;
 
 	if (cell)
 		*cell = 1;
-	if (i < FLOWS) {
+	if (conn->flows < FLOWS) {
 		if (completed(ctx, pkt, pkt->sport, pkt->dport))
 			return; /* this connection is older than the SYN: no proof of anything */
-		conn->flow[i] = flow;
-		conn->flows = i + 1;
+		*flow_at(conn, conn->flows) = flow;
+		conn->flows++;
 	}
-	i = conn->count & (FLOWS - 1);
-	if (conn->flow[i].daddr == flow.daddr && !same_flow(&conn->flow[i], &flow))
-		conn->proven = completed(ctx, pkt, conn->flow[i].sport, conn->flow[i].dport);
+	known = flow_at(conn, conn->count);
+	if (known->daddr == flow.daddr && !same_flow(known, &flow))
+		conn->proven = completed(ctx, pkt, known->sport, known->dport);
 }
 
 static __always_inline void meter_syn(void *ctx, const struct frame *frame,
@@ -220,7 +229,7 @@ static __always_inline void meter_data(void *ctx, const struct frame *frame,
 	flow = flow_of(pkt);
 #pragma unroll
 	for (int i = 0; i < FLOWS; i++)
-		known |= i < conn->flows && same_flow(&conn->flow[i], &flow);
+		known |= same_flow(&conn->flow[i], &flow); /* an unused entry has port 0 */
 	if (!known || !completed(ctx, pkt, pkt->sport, pkt->dport))
 		return;
 	conn->proven = 1;

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
@@ -127,6 +128,9 @@ func TestTheLadderGoesDownOnlyAsFarAsItMustAndSaysWhy(t *testing.T) {
 		{name: "a foreign XDP program on a kernel without tcx", want: ModeAuto, foreign: true, legacy: true, mode: ModeClsact, warnings: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.mode == ModeTCX {
+				needTCX(t)
+			}
 			n := mustNetwork(t)
 			var foreign ebpf.ProgramID
 			if tt.foreign {
@@ -182,6 +186,17 @@ func TestTheLadderGoesDownOnlyAsFarAsItMustAndSaysWhy(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func needTCX(t testing.TB) {
+	t.Helper()
+	v, err := features.LinuxVersionCode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v < 6<<16|6<<8 {
+		t.Skip("SKIPPED: needs tcx links (Linux 6.6)")
 	}
 }
 

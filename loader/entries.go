@@ -59,6 +59,10 @@ func putAll[K, V any](m *ebpf.Map, keys []K, values []V) (full []K, err error) {
 		}
 		for i := range n {
 			err := m.Put(&keys[i], &values[i])
+			// A full trie of an older kernel refuses to replace an entry, too. Then it has to go first.
+			if errors.Is(err, unix.ENOSPC) && m.Delete(&keys[i]) == nil {
+				err = m.Put(&keys[i], &values[i])
+			}
 			switch {
 			case errors.Is(err, unix.ENOSPC):
 				full = append(full, keys[i])

@@ -23,6 +23,9 @@ func needRoot(t testing.TB) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: needs root to load BPF programs")
 	}
+	if err := checkSupport(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 var dirs atomic.Int64 //nolint:gochecknoglobals // numbers the pin directories of this test run

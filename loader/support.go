@@ -8,6 +8,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
+	"github.com/cilium/ebpf/rlimit"
 )
 
 // feature is something the programs cannot do without.
@@ -29,6 +30,11 @@ func needed() []feature {
 
 // checkSupport says in one message what stands in the way, before anything is half done.
 func checkSupport() error {
+	// Only kernels before 5.11 count maps as locked memory; elsewhere this changes nothing.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return fmt.Errorf("%w: locked memory is limited and the limit cannot be raised (%w): "+
+			"set LimitMEMLOCK=infinity in the unit, or run as root", ErrUnsupported, err)
+	}
 	for _, f := range needed() {
 		err := f.probe()
 		switch {

@@ -87,6 +87,9 @@ func mustTap(t *testing.T, n network, src netip.Addr) func() int {
 func TestRestartsAndUpgradesNeverPauseTheFilter(t *testing.T) {
 	for _, mode := range []Mode{ModeNative, ModeGeneric, ModeTCX, ModeClsact} {
 		t.Run(string(mode), func(t *testing.T) {
+			if mode == ModeTCX {
+				needTCX(t)
+			}
 			n := mustNetwork(t)
 			dir := pinDir(t)
 			var logged bytes.Buffer
