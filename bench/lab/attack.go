@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gabion/bench/lab/observe"
+	"gabion/bench/lab/report"
 	"gabion/bench/lab/service"
 )
 
@@ -59,9 +60,9 @@ func (l *lab) attackList() []*attack {
 	var out []*attack
 	for _, family := range []string{ipv4, ipv6} {
 		list := []*attack{
-			{name: "ssh-bruteforce", port: 22, scripts: sshScripts(), try: trySSH},
-			{name: "web-probing", port: 80, scripts: webScripts(), try: tryWeb},
-			{name: "connection-flood", port: 80, flood: true, scripts: [][]string{{"/"}}, try: tryWeb},
+			{name: "ssh-bruteforce", port: 22, scripts: sshScripts(), try: service.TrySSH},
+			{name: "web-probing", port: 80, scripts: webScripts(), try: service.TryWeb},
+			{name: "connection-flood", port: 80, flood: true, scripts: [][]string{{"/"}}, try: service.TryWeb},
 		}
 		for i, a := range list {
 			a.family = family
@@ -213,7 +214,7 @@ func (l *lab) onBan(b *observe.Sighting) {
 		what = "after its connections went over the limit"
 	default:
 		at, _ := lastBefore(s.lines, b.At)
-		what = fmt.Sprintf("%d lines, the last %.1f ms ago", len(s.lines), milliseconds(b.At.Sub(at)))
+		what = fmt.Sprintf("%d lines, the last %.1f ms ago", len(s.lines), report.Milliseconds(b.At.Sub(at)))
 	}
 	l.mu.Unlock()
 	if s != nil {

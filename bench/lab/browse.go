@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"gabion/bench/lab/report"
 	"gabion/bench/lab/service"
 )
 
@@ -19,14 +20,6 @@ const (
 	keptFailures   = 5
 	keptTimes      = 100_000 // of requests: a person may leave the lab's shell open for days
 )
-
-// ClientResult is how the client fared.
-type ClientResult struct {
-	Requests  int           `json:"requests"`
-	Failed    int           `json:"failed"`
-	LatencyMS *Distribution `json:"latency_ms"`
-	Failures  []string      `json:"failures,omitempty"` // the first few
-}
 
 // browser is the client: it requests one page after the other, each over a fresh connection.
 type browser struct {
@@ -63,12 +56,12 @@ func (l *lab) browse(ctx context.Context, family, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, browsePatience)
 	defer cancel()
 	d := &net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(l.plan.client(family), 0))}
-	c, err := dial(ctx, d, netip.AddrPortFrom(l.plan.server(family), 80).String())
+	c, err := service.Dial(ctx, d, netip.AddrPortFrom(l.plan.server(family), 80).String())
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	answer, err := fetch(c, path)
+	answer, err := service.Fetch(c, path)
 	if err != nil {
 		return err
 	}
@@ -94,8 +87,8 @@ func (b *browser) note(took time.Duration, family string, err error) {
 	}
 }
 
-func (b *browser) result() ClientResult {
+func (b *browser) result() report.Client {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return ClientResult{Requests: b.requests, Failed: b.failed, LatencyMS: summarise(b.took), Failures: b.failures}
+	return report.Client{Requests: b.requests, Failed: b.failed, LatencyMS: report.Summarise(b.took), Failures: b.failures}
 }

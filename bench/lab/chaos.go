@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os/exec"
@@ -11,6 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"gabion/bench/lab/report"
+	"gabion/bench/lab/service"
 	"gabion/loader"
 	"gabion/userspace/decision"
 )
@@ -23,49 +24,9 @@ const (
 	guestWait = 80 * time.Millisecond
 )
 
-// Chaos is what happened around the daemon's death.
-type Chaos struct {
-	Kind             string   `json:"chaos"`
-	BannedBefore     int      `json:"banned_before"` // in the kernel when the daemon was killed, the short ban left out
-	BannedAfter      int      `json:"banned_after"`  // of those, in the kernel with the same end once it ran again
-	Restored         int      `json:"restored"`      // of those, decisions that the new daemon knew from its store
-	Adopted          int      `json:"adopted"`       // of those, decisions that it found only in the kernel
-	DeadMS           float64  `json:"dead_ms"`
-	DroppedWhileDead uint64   `json:"dropped_while_dead"`
-	ExpiredWhileDead bool     `json:"expired_while_dead"` // the short ban was let in again while no daemon ran
-	ExpiredLateMS    float64  `json:"expired_late_ms"`    // how long after its time
-	ShortBanHeld     int      `json:"short_ban_held"`     // attempts it turned away before
-	BansWhileDead    int      `json:"bans_after_restart"` // sources in mid-attack at the kill, banned afterwards
-	Problems         []string `json:"chaos_problems,omitempty"`
-}
-
-func (c *Chaos) check() []error {
-	var errs []error
-	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.DroppedWhileDead == 0 {
-		fail("dropped_while_dead is 0: nothing was dropped while no daemon ran")
-	}
-	if c.BannedBefore == 0 || c.BannedAfter != c.BannedBefore {
-		fail("banned_after is %d, banned_before %d", c.BannedAfter, c.BannedBefore)
-	}
-	if c.Restored+c.Adopted != c.BannedBefore {
-		fail("restored %d and adopted %d are not the %d bans from before", c.Restored, c.Adopted, c.BannedBefore)
-	}
-	if !c.ExpiredWhileDead {
-		fail("the short ban did not expire while no daemon ran")
-	}
-	if c.ShortBanHeld == 0 {
-		fail("the short ban turned nobody away before its end")
-	}
-	for _, p := range c.Problems {
-		errs = append(errs, errors.New(p))
-	}
-	return errs
-}
-
 // runChaos kills the daemon while the log attacks run, and starts it again.
-func (l *lab) runChaos(ctx context.Context, all []*attack) (*Chaos, error) {
-	c := &Chaos{Kind: "kill"}
+func (l *lab) runChaos(ctx context.Context, all []*attack) (*report.Chaos, error) {
+	c := &report.Chaos{Kind: "kill"}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return l.runAttacks(ctx, all, false) })
 	group.Go(func() error {
@@ -81,7 +42,7 @@ func (l *lab) runChaos(ctx context.Context, all []*attack) (*Chaos, error) {
 	}
 	for _, s := range l.sources {
 		if s.disturbed && s.banned() {
-			c.BansWhileDead++
+			c.BansAfterRestart++
 		}
 	}
 	return c, nil
@@ -99,7 +60,7 @@ func (l *lab) countBanned() int {
 	return n
 }
 
-func (l *lab) killAndRestart(ctx context.Context, c *Chaos) error {
+func (l *lab) killAndRestart(ctx context.Context, c *report.Chaos) error {
 	guest := l.plan.guest(ipv4)
 	until, err := l.banShortly(ctx, guest)
 	if err != nil {
@@ -127,7 +88,7 @@ func (l *lab) killAndRestart(ctx context.Context, c *Chaos) error {
 	}
 	l.say("server", "%d packets of banned sources were dropped while no daemon ran", c.DroppedWhileDead)
 	l.disturb(func(s *attacker) bool { return len(s.lines) > 0 }) // those that began meanwhile
-	c.DeadMS = milliseconds(l.Now().Sub(died))
+	c.DeadMS = report.Milliseconds(l.Now().Sub(died))
 	if err := l.startDaemon(ctx); err != nil {
 		return step("start daemon again", err)
 	}
@@ -163,7 +124,7 @@ func (l *lab) banShortly(ctx context.Context, guest netip.Addr) (time.Time, erro
 
 // whileDead lets the banned sources go on and the guest try its luck, until a while after the end
 // of the guest's ban.
-func (l *lab) whileDead(ctx context.Context, c *Chaos, guest netip.Addr, until time.Time, before map[netip.Prefix]decision.Rule) error {
+func (l *lab) whileDead(ctx context.Context, c *report.Chaos, guest netip.Addr, until time.Time, before map[netip.Prefix]decision.Rule) error {
 	group, ctx := errgroup.WithContext(ctx)
 	deadline := until.Add(deadAfter)
 	group.Go(func() error {
@@ -194,8 +155,8 @@ func (l *lab) whileDead(ctx context.Context, c *Chaos, guest netip.Addr, until t
 
 // runGuest owns a thread in the attacker's namespace: it tries again and again to get an answer
 // from the web server, and returns when it has one or at the deadline.
-func (l *lab) runGuest(ctx context.Context, c *Chaos, guest netip.Addr, until, deadline time.Time) error {
-	s := &attacker{addr: guest, of: &attack{family: ipv4, port: 80, scripts: [][]string{{"/"}}, try: tryWeb}}
+func (l *lab) runGuest(ctx context.Context, c *report.Chaos, guest netip.Addr, until, deadline time.Time) error {
+	s := &attacker{addr: guest, of: &attack{family: ipv4, port: 80, scripts: [][]string{{"/"}}, try: service.TryWeb}}
 	for l.Now().Before(deadline) {
 		if err := s.request(ctx, l.plan, guestWait, 0); err != nil {
 			if ctx.Err() != nil {
@@ -207,7 +168,7 @@ func (l *lab) runGuest(ctx context.Context, c *Chaos, guest netip.Addr, until, d
 			continue
 		}
 		late := l.Now().Sub(until)
-		c.ExpiredLateMS = milliseconds(late)
+		c.ExpiredLateMS = report.Milliseconds(late)
 		if late < 0 {
 			c.Problems = append(c.Problems, fmt.Sprintf("the short ban let %s in %s before its end", guest, -late))
 			return nil
@@ -220,7 +181,7 @@ func (l *lab) runGuest(ctx context.Context, c *Chaos, guest netip.Addr, until, d
 }
 
 // compare looks for the bans from before in the kernel and in what the new daemon says.
-func (l *lab) compare(ctx context.Context, c *Chaos, guest netip.Addr, before map[netip.Prefix]decision.Rule) error {
+func (l *lab) compare(ctx context.Context, c *report.Chaos, guest netip.Addr, before map[netip.Prefix]decision.Rule) error {
 	plane, err := loader.OpenReadOnly(l.pins)
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"gabion/bench/lab/observe"
+	"gabion/bench/lab/report"
 	"gabion/bench/lab/service"
 	"gabion/bench/lab/topology"
 	"gabion/loader"
@@ -83,7 +84,7 @@ type closer struct {
 
 // Run runs the lab to its end and removes everything it made, also when it fails or ctx ends. The
 // report is nil only when the lab did not get as far as an attack.
-func Run(ctx context.Context, o Options) (*Report, error) {
+func Run(ctx context.Context, o Options) (*report.Report, error) {
 	if err := checkMachine(); err != nil {
 		return nil, err
 	}
@@ -95,7 +96,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return l.run(ctx)
 }
 
-func (l *lab) run(ctx context.Context) (rep *Report, err error) {
+func (l *lab) run(ctx context.Context) (rep *report.Report, err error) {
 	ctx, l.abort = context.WithCancelCause(ctx)
 	defer func() { // also when a step panics
 		l.abort(nil)

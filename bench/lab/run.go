@@ -6,11 +6,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"gabion/bench/lab/report"
 	"gabion/loader"
 )
 
 // attackAll lets the client browse, runs the attacks and reports.
-func (l *lab) attackAll(ctx context.Context) (*Report, error) {
+func (l *lab) attackAll(ctx context.Context) (*report.Report, error) {
 	mode, err := l.xdpMode()
 	if err != nil {
 		return nil, step("look at the interfaces", err)
@@ -22,7 +23,7 @@ func (l *lab) attackAll(ctx context.Context) (*Report, error) {
 	}
 	l.say("client", "browses %s and %s, a fresh connection for every page", l.plan.server(ipv4), l.plan.server(ipv6))
 	all := l.attackList()
-	rep := &Report{XDPMode: mode}
+	rep := &report.Report{XDPMode: mode}
 	if l.Chaos {
 		rep.Chaos, err = l.runChaos(ctx, all)
 	} else {

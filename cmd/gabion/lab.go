@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gabion/bench/lab"
+	"gabion/bench/lab/report"
 )
 
 // Attackers per attack and family: a few to watch, enough to measure.
@@ -137,7 +138,7 @@ func (a *app) labTimeline(f labFlags) func(lab.Moment) {
 	}
 }
 
-func (a *app) printLab(rep *lab.Report) error {
+func (a *app) printLab(rep *report.Report) error {
 	if a.output == outputHuman {
 		return rep.Print(a.stdout)
 	}

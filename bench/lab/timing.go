@@ -6,32 +6,6 @@ import (
 	"time"
 )
 
-// Distribution summarises durations, in milliseconds.
-type Distribution struct {
-	P50     float64 `json:"p50"`
-	P99     float64 `json:"p99"`
-	Max     float64 `json:"max"`
-	Samples int     `json:"samples"`
-}
-
-// summarise returns the nearest-rank percentiles, nil without samples.
-func summarise(samples []time.Duration) *Distribution {
-	if len(samples) == 0 {
-		return nil
-	}
-	s := slices.Sorted(slices.Values(samples))
-	at := func(p float64) float64 {
-		rank := max(int(math.Ceil(p*float64(len(s)))), 1)
-		return milliseconds(s[rank-1])
-	}
-	return &Distribution{P50: at(0.50), P99: at(0.99), Max: at(1), Samples: len(s)}
-}
-
-// milliseconds rounds to microseconds.
-func milliseconds(d time.Duration) float64 {
-	return math.Round(float64(d)/float64(time.Microsecond)) / 1000
-}
-
 // triggers returns, for each source, the moment of the line that overflowed its bucket. Sources of
 // one script all need the same number of lines, so it is the smallest number after which one was
 // banned: a ban that comes late, after yet another line, is measured from the right one.

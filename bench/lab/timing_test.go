@@ -16,29 +16,6 @@ func at(ms ...int) []time.Time {
 	return out
 }
 
-func TestPercentilesAreValuesThatWereMeasured(t *testing.T) {
-	var hundred []time.Duration
-	for i := range 100 {
-		hundred = append(hundred, time.Duration(100-i)*time.Millisecond)
-	}
-	for _, tt := range []struct {
-		name    string
-		samples []time.Duration
-		want    *Distribution
-	}{
-		{"nothing measured", nil, nil},
-		{"one sample", []time.Duration{1500 * time.Microsecond}, &Distribution{1.5, 1.5, 1.5, 1}},
-		{"two samples", []time.Duration{4 * time.Millisecond, 2 * time.Millisecond}, &Distribution{2, 4, 4, 2}},
-		{"a hundred, unsorted", hundred, &Distribution{50, 99, 100, 100}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, summarise(tt.samples)); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
 func TestALateBanIsMeasuredFromTheLineThatCausedIt(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

@@ -1,4 +1,4 @@
-package lab
+package report
 
 import (
 	"fmt"
@@ -36,7 +36,7 @@ To look around inside the lab:                gabion lab --shell
 	return err
 }
 
-func (a AttackResult) timesText() string {
+func (a Attack) timesText() string {
 	d, suffix := a.LineToDropMS, ""
 	if d == nil {
 		d, suffix = a.EventsToDropMS, " (from connection)"
