@@ -45,6 +45,8 @@ type follower struct {
 	byID    map[fileID]*tail
 	current map[string]fileID // what was last at a matched path
 	scanned bool              // the first scan is over
+	gaps    []gap             // to be filled before the next read
+	joint   *update           // not nil: what is noted is one step
 	names   map[string]*tail  // where a write to a file is reported
 	buf     []byte
 
@@ -82,7 +84,44 @@ func (f *follower) apply(u update) {
 
 // note records a step that does not wait for the engine; it takes effect in its place among those
 // that do.
-func (f *follower) note(u update) { f.acks.Add(u)() }
+func (f *follower) note(u update) {
+	if f.joint == nil {
+		f.acks.Add(u)()
+		return
+	}
+	f.joint.set = append(f.joint.set, u.set...)
+	f.joint.drop = append(f.joint.drop, u.drop...)
+}
+
+// together makes one step of all that is noted in fn.
+func (f *follower) together(fn func()) {
+	if f.joint != nil {
+		fn()
+		return
+	}
+	f.joint = &update{}
+	fn()
+	u := *f.joint
+	f.joint = nil
+	if len(u.set)+len(u.drop) > 0 {
+		f.note(u)
+	}
+}
+
+// skippedWhileEmpty opens copies that were made of a file of which nothing had been read yet: it
+// may have been filled and truncated since, and nothing in it would tell.
+func (f *follower) skippedWhileEmpty(t *tail) (found bool) {
+	if !t.changed.Equal(t.looked) { // the last look saw no change
+		return false
+	}
+	f.together(func() {
+		f.gaps = append(f.gaps, gap{path: t.path, file: t.file, since: t.before, known: t})
+		if found = f.fill(); found {
+			f.order()
+		}
+	})
+	return found
+}
 
 func (f *follower) noteTail(t *tail) {
 	f.note(update{set: []entry{t.entry(f.kind)}})
@@ -144,12 +183,10 @@ func (f *follower) health(t *tail, err error) {
 
 // step reads one block of a file.
 func (f *follower) step(t *tail) (more bool, err error) {
-	before := t.entry(f.kind)
-	before.At = t.looked
 	if more, err := t.look(f.cfg.Now()); err != nil || !more {
 		return false, err
 	}
-	if !t.mtime.Equal(before.Written) && f.skippedWhileEmpty(t, before) {
+	if t.pos.Offset == 0 && !t.rotated && f.skippedWhileEmpty(t) {
 		return false, errOlderFirst
 	}
 	if !t.judged && t.pos.Offset == 0 && t.size > 0 {

@@ -180,11 +180,11 @@ func (o *Offsets) apply(u update) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.dirty = true
-	for _, k := range u.drop {
-		delete(o.entries, k)
-	}
 	for _, e := range u.set {
 		o.entries[e.key()] = e
+	}
+	for _, k := range u.drop {
+		delete(o.entries, k)
 	}
 }
 

@@ -2,7 +2,6 @@ package file
 
 import (
 	"cmp"
-	"errors"
 	"io"
 	"path/filepath"
 	"slices"
@@ -32,9 +31,6 @@ func (f *follower) resume(matches []found) (lost []entry) {
 		}
 		if ok {
 			ok = f.reopen(e, m)
-		}
-		if t := f.byID[e.ID]; ok && t != nil {
-			f.skippedWhileEmpty(t, e)
 		}
 		if !ok && !e.Closed {
 			lost = append(lost, e)
@@ -69,47 +65,68 @@ func (f *follower) reopen(e entry, m found) bool {
 	if t == nil {
 		return true
 	}
-	t.path, t.rotated = e.Path, e.Rotated || m.path != e.Path
 	if same, err := t.resume(e.Pos); err != nil || !same {
 		f.remove(t)
 		return false
 	}
+	t.path, t.rotated = e.Path, e.Rotated || m.path != e.Path
+	t.mtime, t.seen = e.Written, e.At // what is newer has not been looked at
+	if e.Pos.Offset == 0 && !e.Rotated {
+		f.gaps = append(f.gaps, gap{path: e.Path, file: e.File, since: e.since(), known: t})
+	}
+	f.noteTail(t)
 	return true
 }
 
 // recover looks for the rest of content that was lost sight of while the source was not running.
 func (f *follower) recover(e entry) {
 	self := f.byID[e.ID]
-	set, last, ok := f.inherit(e, self)
+	last, ok := f.inherit(e, self)
 	if !ok {
 		last = e.since()
 		f.log.Info("earlier content of a log file is gone; what was not read of it is lost", "path", e.Path, "read_until", e.At)
 	}
-	u := update{set: append(set, f.skipped(e.Path, e.File, last, nil)...)}
+	f.gaps = append(f.gaps, gap{path: e.Path, file: e.File, since: last})
 	if self == nil {
-		u.drop = append(u.drop, e.key())
+		f.note(update{drop: []entryKey{e.key()}})
 	}
-	f.note(u)
 }
 
-// truncated begins anew with a file that lost its content. What had not been read of that is read
-// from the copy, if there is one.
+// truncated deals with a file that lost its content; the copy of that may be matched by a pattern
+// and not be known yet.
 func (f *follower) truncated(t *tail) {
-	f.count.truncations.Add(1)
-	f.scan() // the copy may be matched by a pattern and not be known yet
-	old := t.entry(f.kind)
-	set, last, ok := f.inherit(old, t)
-	if ok {
-		set = append(set, f.skipped(t.path, t.file, last, nil)...)
-	}
-	t.pos, t.drained, t.due, t.judged = position{}, false, true, t.rotated
-	f.note(update{set: append(set, t.entry(f.kind))})
+	f.together(func() {
+		f.scan()
+		f.renew(t)
+		f.fill()
+	})
 	f.order()
 }
 
+// renew begins anew with a file that lost its content. What had not been read of that is read from
+// the copy, if there is one.
+func (f *follower) renew(t *tail) {
+	if !f.lostContent(t) {
+		return
+	}
+	f.count.truncations.Add(1)
+	last, ok := f.inherit(t.entry(f.kind), t)
+	if !ok {
+		last = t.before
+	}
+	f.gaps = append(f.gaps, gap{path: t.path, file: t.file, since: last})
+	t.pos, t.drained, t.due, t.judged = position{}, false, true, t.rotated
+	f.noteTail(t)
+}
+
+// lostContent reports whether what was read of a file is not there any more.
+func (f *follower) lostContent(t *tail) bool {
+	return t.original == nil && t.pos.Offset > 0 && f.unread(t)
+}
+
 // inherit makes every copy of old content go on where that had been read up to. self is the file
-// that held it, if it is open. It returns the copies' entries and when the copy was last written.
-func (f *follower) inherit(old entry, self *tail) (set []entry, last time.Time, ok bool) {
+// that held it, if it is open. It returns when the copy was last written.
+func (f *follower) inherit(old entry, self *tail) (last time.Time, ok bool) {
 	for _, c := range f.tails {
 		if c == self {
 			continue
@@ -120,24 +137,25 @@ func (f *follower) inherit(old entry, self *tail) (set []entry, last time.Time, 
 		} else if old.Pos.Tail.N > 0 && f.unread(c) && mayContinue(old, c) {
 			if same, err := c.resume(old.Pos); err == nil && same {
 				c.judged, c.drained, c.due, taken = true, false, true, true
-				c.rotated = c.path != old.Path
+				c.rotated = c.rotated || c.path != old.Path
 			}
 		}
 		if taken {
-			set, last, ok = append(set, c.entry(f.kind)), c.mtime, true
+			f.noteTail(c)
+			last, ok = c.mtime, true
 		}
 	}
 	if ok || old.Pos.Tail.N == 0 {
-		return set, last, ok
+		return last, ok
 	}
 	beside := f.beside(old.Path, old.File)
 	slices.Reverse(beside) // the newest that matches is it
 	for _, s := range beside {
 		if c := f.adopt(s, old.Path, old.Pos); c != nil {
-			return []entry{c.entry(f.kind)}, s.mtime, true
+			return s.mtime, true
 		}
 	}
-	return nil, time.Time{}, false
+	return time.Time{}, false
 }
 
 // unread reports whether nothing has been read of what a file holds now.
@@ -152,10 +170,10 @@ func (f *follower) unread(c *tail) bool {
 // mayContinue reports whether a file can be, by its name, a copy of old content: a rotated one, or
 // one that was saved anew at the same path.
 func mayContinue(old entry, c *tail) bool {
-	if c.path == old.Path {
+	if c.file == old.File {
 		return old.Pos.Offset >= sameContent
 	}
-	return isCopyName(old.File, c.file)
+	return isCopyName(old.File, c.file) || isCopyName(old.Path, c.file)
 }
 
 // isCopyName reports whether a file beside another is called like a copy of it.
@@ -169,10 +187,7 @@ func isCopyName(original, file string) bool {
 // with what they hold, not with what they held. It returns true when there was any.
 func (f *follower) checkOriginals(t *tail) bool {
 	for _, o := range f.tails {
-		if o == t || o.pos.Offset == 0 || o.rotated || !isCopyName(o.file, t.file) {
-			continue
-		}
-		if _, err := o.look(f.cfg.Now()); errors.Is(err, errTruncated) || err == nil && f.unread(o) {
+		if o != t && !o.rotated && isCopyName(o.file, t.file) && f.lostContent(o) {
 			f.truncated(o)
 			return true
 		}
@@ -222,60 +237,50 @@ func (f *follower) adopt(s found, path string, pos position) *tail {
 		return nil
 	}
 	t.path, t.rotated, t.judged = path, true, true
+	f.noteTail(t)
 	return t
 }
 
-// skippedSince opens the files that were at a path, unseen, between previous and its successor t.
-func (f *follower) skippedSince(previous fileID, t *tail) []entry {
-	if p := f.byID[previous]; p != nil {
-		return f.skipped(t.path, p.file, p.entry(f.kind).since(), p)
-	}
-	if e, ok := f.cfg.Offsets.get(f.kind, previous); ok {
-		return f.skipped(t.path, e.File, e.since(), nil)
-	}
-	return nil
+// gap is a time in which files may have come to a path and gone without being seen.
+type gap struct {
+	path, file string
+	since      time.Time
+	known      *tail // not nil: copies of this one are none of them
 }
 
-// skippedWhileEmpty opens copies that were made of a file of which nothing had been read yet: it
-// may have been filled and truncated since, and nothing in it would tell.
-func (f *follower) skippedWhileEmpty(t *tail, last entry) bool {
-	if t.pos.Offset > 0 || t.rotated {
-		return false
-	}
-	set := f.skipped(t.path, t.file, last.since(), t)
-	if len(set) == 0 {
-		return false
-	}
-	f.note(update{set: set})
-	f.order()
-	return true
-}
-
-// skipped opens the rotated files of a path that nobody has read and that were written to since:
-// they came and went while nobody looked. A copy of known is none of them.
-func (f *follower) skipped(path, file string, since time.Time, known *tail) (set []entry) {
-	for _, s := range f.beside(path, file) {
-		if s.mtime.Before(since) {
-			continue
+// fill opens the rotated files that nobody has read and that were written to in a gap. It returns
+// whether there were any.
+func (f *follower) fill() (filled bool) {
+	for len(f.gaps) > 0 {
+		g := f.gaps[0]
+		f.gaps = f.gaps[1:]
+		for _, t := range slices.Clone(f.tails) {
+			if t.path == g.path {
+				f.renew(t) // its copy is beside it, but it is no file that nobody has read
+			}
 		}
-		t := f.adopt(s, path, position{})
-		if t == nil {
-			continue
+		for _, s := range f.beside(g.path, g.file) {
+			if s.mtime.Before(g.since) {
+				continue
+			}
+			t := f.adopt(s, g.path, position{})
+			if t != nil && g.known != nil && t.size <= g.known.size && samePrefix(t.f, g.known.f, t.size) {
+				f.note(update{drop: []entryKey{{f.kind, t.id}}})
+				f.remove(t)
+				t = nil
+			}
+			filled = filled || t != nil
 		}
-		if known != nil && t.size <= known.size && samePrefix(t.f, known.f, t.size) {
-			f.remove(t)
-			continue
-		}
-		set = append(set, t.entry(f.kind))
 	}
-	return set
+	return filled
 }
 
 // beside returns the rotated files of a path, and the other targets of a symbolic link, that are neither open nor remembered, oldest first.
 func (f *follower) beside(path, file string) []found {
 	base, other := filepath.Base(file), filepath.Base(path)
 	all := siblings(file, func(name string) bool {
-		return isRotatedName(base, name) || isRotatedName(other, name) || path != file && isNextName(base, name)
+		return isRotatedName(base, name) || isRotatedName(other, name) ||
+			path != file && isNextName(base, name) // the old target may have been truncated, too
 	})
 	return slices.DeleteFunc(all, func(s found) bool {
 		if f.byID[s.id] != nil {

@@ -1,23 +1,31 @@
 package file
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"testing"
 	"time"
 
 	"gabion/userspace/source"
 )
 
+// tester is what testing and rapid have in common.
+type tester interface {
+	Helper()
+	Fatal(...any)
+	Cleanup(func())
+}
+
 // rig drives a follower pass by pass, without goroutines, and collects what it delivers.
 type rig struct {
-	t       testing.TB
+	t       tester
 	dir     string // of the logs
 	state   string
 	cfg     Config
+	now     time.Time // moved by hand; files are stamped with it
 	log     strings.Builder
 	follow  *follower
 	watch   *watcher
@@ -26,7 +34,7 @@ type rig struct {
 	hold    bool // leave batches undone
 }
 
-func newRig(t testing.TB, patterns ...string) *rig {
+func newRig(t tester, patterns ...string) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: mustTempDir(t), state: mustTempDir(t)}
 	for _, p := range patterns {
@@ -34,13 +42,14 @@ func newRig(t testing.TB, patterns ...string) *rig {
 	}
 	r.cfg.Labels = map[string]string{"type": "syslog"}
 	r.cfg.PollOnly = true
-	r.cfg.Now = time.Now
+	r.now = time.Now().Truncate(time.Second)
+	r.cfg.Now = func() time.Time { return r.now }
 	r.cfg.Log = slog.New(slog.NewTextHandler(&r.log, nil))
 	return r
 }
 
 // mustTempDir works for rapid, too, whose TempDir may be missing per run.
-func mustTempDir(t testing.TB) string {
+func mustTempDir(t tester) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "gabion-file-")
 	if err != nil {
@@ -89,7 +98,7 @@ func (r *rig) ack(n int) {
 
 func (r *rig) poll() {
 	r.t.Helper()
-	if err := r.follow.pass(r.t.Context(), r.watch, true); err != nil {
+	if err := r.follow.pass(context.Background(), r.watch, true); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -129,6 +138,13 @@ func (r *rig) write(name, text string) {
 		err = f.Close()
 	}
 	r.must(err)
+	r.stamp(name)
+}
+
+// stamp gives a file the time of the rig's clock.
+func (r *rig) stamp(name string) {
+	r.t.Helper()
+	r.must(os.Chtimes(r.path(name), r.now, r.now))
 }
 
 func (r *rig) must(err error) {
@@ -145,7 +161,7 @@ func (r *rig) rename(from, to string) {
 
 // rotate moves app.log.1 to app.log.2 and so on, to make room for a new app.log.1.
 func (r *rig) shift(name string) {
-	for i := 9; i > 0; i-- {
+	for i := 99; i > 0; i-- {
 		if _, err := os.Lstat(r.path(fmt.Sprintf("%s.%d", name, i))); err == nil {
 			r.rename(fmt.Sprintf("%s.%d", name, i), fmt.Sprintf("%s.%d", name, i+1))
 		}
@@ -165,7 +181,9 @@ func (r *rig) rotateByCopy(name string) {
 	data, err := os.ReadFile(r.path(name))
 	r.must(err)
 	r.must(os.WriteFile(r.path(name+".1"), data, 0o600))
+	r.stamp(name + ".1")
 	r.must(os.Truncate(r.path(name), 0))
+	r.stamp(name)
 }
 
 func (r *rig) link(target, name string) {

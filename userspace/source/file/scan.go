@@ -89,6 +89,11 @@ func (f *follower) identify(path string) (found, bool) {
 // scan compares what the patterns match with what is open: it takes in new files and notices those
 // that have left their path.
 func (f *follower) scan() {
+	f.together(f.scanAll)
+	f.order()
+}
+
+func (f *follower) scanAll() {
 	matches := f.expand()
 	var lost []entry
 	if !f.scanned {
@@ -117,8 +122,8 @@ func (f *follower) scan() {
 	for _, e := range lost {
 		f.recover(e)
 	}
+	f.fill()
 	f.scanned = true
-	f.order()
 }
 
 // moved notes where a file that is open was found; again is set when it has been found under
@@ -175,11 +180,15 @@ func (f *follower) take(m found) {
 		f.remove(t)
 		return
 	}
-	u := update{set: []entry{t.entry(f.kind)}}
-	if switched && previous != t.id {
-		u.set = append(u.set, f.skippedSince(previous, t)...)
+	f.noteTail(t)
+	if !switched || previous == t.id {
+		return
 	}
-	f.note(u)
+	if p := f.byID[previous]; p != nil {
+		f.gaps = append(f.gaps, gap{path: t.path, file: p.file, since: p.entry(f.kind).since(), known: p})
+	} else if e, ok := f.cfg.Offsets.get(f.kind, previous); ok {
+		f.gaps = append(f.gaps, gap{path: t.path, file: e.File, since: e.since()})
+	}
 }
 
 // passOver remembers the end of a file that exists at the very first start and cannot be opened, so

@@ -38,11 +38,11 @@ func isRotatedName(base, name string) bool {
 	return ok && isRotationSuffix(rest)
 }
 
-// isNextName reports whether two names differ in nothing but digits: targets that a symbolic link
+// isNextName reports whether two names differ in nothing but digits, if at all: targets that a symbolic link
 // is switched between, such as app-2026-02-11.log and app-2026-02-12.log.
 func isNextName(base, name string) bool {
 	digits := strings.NewReplacer("0", "", "1", "", "2", "", "3", "", "4", "", "5", "", "6", "", "7", "", "8", "", "9", "")
-	return base != name && !isCompressed(name) && digits.Replace(base) == digits.Replace(name)
+	return !isCompressed(name) && digits.Replace(base) == digits.Replace(name)
 }
 
 func isRotationSuffix(s string) bool {

@@ -27,6 +27,7 @@ type tail struct {
 	size    int64 // when last looked at
 	mtime   time.Time
 	looked  time.Time // when that was
+	before  time.Time // what was written earlier had been there at the look before
 	seen    time.Time // when it was last found at path
 	drained bool      // up to size and mtime there is no further line
 	changed time.Time // when size or mtime were last seen to change, or when it was rotated
@@ -78,6 +79,7 @@ func (t *tail) look(now time.Time) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look at %s: %w", t.path, err)
 	}
+	t.before = later(t.mtime, t.looked.Add(-slack))
 	if info.Size() != t.size || !info.ModTime().Equal(t.mtime) {
 		t.size, t.mtime, t.changed, t.drained = info.Size(), info.ModTime(), now, false
 	}
