@@ -27,7 +27,7 @@ const (
 	knocks        = 5                      // attempts to get through a ban
 	knockPatience = 60 * time.Millisecond  // for each of them
 	stepPatience  = 3 * time.Second
-	atOnce        = 4 // sources of one attack and family that run at a time
+	atOnce        = 3 // sources of one attack and family that run at a time
 )
 
 // attack is one kind of attack over one family.
