@@ -7,16 +7,18 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.uber.org/goleak"
 
 	"gabion/userspace/decision"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func needRoot(t testing.TB) {
 	t.Helper()
@@ -28,14 +30,21 @@ func needRoot(t testing.TB) {
 	}
 }
 
-var dirs atomic.Int64 //nolint:gochecknoglobals // numbers the pin directories of this test run
-
 // pinDir returns a directory of the test's own below bpffs that does not exist yet, and removes it at
 // the end with everything attached through it.
 func pinDir(t testing.TB) string {
 	t.Helper()
 	needRoot(t)
-	dir := filepath.Join(bpffs, fmt.Sprintf("gabion-test-%d-%d", os.Getpid(), dirs.Add(1)))
+	if err := ensureBPFFS(DefaultDir); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(bpffs, fmt.Sprintf("gabion-test-%d-", os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := Remove(dir); err != nil {
 			t.Errorf("clean up %s: %v", dir, err)

@@ -30,11 +30,9 @@ func needed() []feature {
 
 // checkSupport says in one message what stands in the way, before anything is half done.
 func checkSupport() error {
-	// Only kernels before 5.11 count maps as locked memory; elsewhere this changes nothing.
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return fmt.Errorf("%w: locked memory is limited and the limit cannot be raised (%w): "+
-			"set LimitMEMLOCK=infinity in the unit, or run as root", ErrUnsupported, err)
-	}
+	// Only kernels before 5.11 count maps as locked memory; elsewhere this changes nothing, and it
+	// fails for lack of rights that the probes below name better.
+	limited := rlimit.RemoveMemlock()
 	for _, f := range needed() {
 		err := f.probe()
 		switch {
@@ -43,10 +41,15 @@ func checkSupport() error {
 			return fmt.Errorf("%w: the kernel lacks %s (Linux %s): use Linux 5.10 or newer", ErrUnsupported, f.name, f.since)
 		case errors.Is(err, os.ErrPermission):
 			return fmt.Errorf("%w: no permission to load BPF programs: run as root, or with the capabilities "+
-				"CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (and CAP_SYS_ADMIN to mount bpffs)", ErrUnsupported)
+				"CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (CAP_SYS_ADMIN to mount bpffs; before Linux 5.11 also "+
+				"LimitMEMLOCK=infinity)", ErrUnsupported)
 		default:
 			return fmt.Errorf("%w: probe %s: %w", ErrUnsupported, f.name, err)
 		}
+	}
+	if limited != nil {
+		return fmt.Errorf("%w: locked memory is limited and the limit cannot be raised (%w): "+
+			"set LimitMEMLOCK=infinity in the unit", ErrUnsupported, limited)
 	}
 	return nil
 }
