@@ -138,7 +138,7 @@ func (d *Daemon) open(ctx context.Context) error {
 		Rules: book.Rules, Profiles: book.Profiles, Workers: runtime.GOMAXPROCS(0), Shards: runtime.GOMAXPROCS(0),
 		Now: d.now, Sink: d.judge.sink, Log: d.log,
 	})
-	return d.openSources(ctx, cfg)
+	return d.openSources(cfg)
 }
 
 func (d *Daemon) ruleDeps() RuleDeps {
@@ -189,11 +189,9 @@ func connLimit(cfg *config.Config) loader.ConnLimit {
 }
 
 func (d *Daemon) wantedInterfaces() (names []string, only bool, err error) {
-	if names := d.config.Load().Interfaces; len(names) > 0 {
-		return names, true, nil
-	}
-	names, err = defaultInterfaces()
-	return names, false, err
+	cfg := d.config.Load()
+	names, err = Interfaces(cfg)
+	return names, len(cfg.Interfaces) > 0, err
 }
 
 // ended asks the record which decisions are over.

@@ -21,6 +21,7 @@ const (
 
 // input is one source with what happened to it.
 type input struct {
+	name     string // unique
 	source   source.Source
 	events   atomic.Uint64
 	emitted  atomic.Uint64 // batches handed to the engine
@@ -36,7 +37,7 @@ type input struct {
 // pauses, for a log that is unreadable today may be readable tomorrow. It owns the source.
 func (in *input) run(ctx context.Context, emit source.Emit, log *slog.Logger, health *health) error {
 	pause := firstPause
-	part := "source " + in.source.String()
+	part := "source " + in.name
 	for {
 		in.set(true, nil)
 		before := in.events.Load()
@@ -48,7 +49,7 @@ func (in *input) run(ctx context.Context, emit source.Emit, log *slog.Logger, he
 		in.set(false, err)
 		health.report(part, err)
 		if err == nil {
-			log.Info("source ended", "source", in.source)
+			log.Info("source ended", "source", in.name)
 			return nil
 		}
 		if in.events.Load() > before {
@@ -92,7 +93,7 @@ func (in *input) status() client.SourceStatus {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	s := client.SourceStatus{
-		Name: in.source.String(), Running: in.running, Events: in.events.Load(), Restarts: in.restarts.Load(),
+		Name: in.name, Running: in.running, Events: in.events.Load(), Restarts: in.restarts.Load(),
 	}
 	if in.err != nil {
 		s.Error = in.err.Error()

@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
+
+	"gabion/userspace/source"
 )
 
 // keyBytes is the size of the API key before encoding.
@@ -16,7 +17,7 @@ const keyBytes = 32
 
 // apiKey returns the key in the first of the files that has one. Without any it makes a key and
 // keeps it in the first file that can be written: the state directory may be read-only, and the
-// CLI must get in all the same.
+// CLI must get in all the same. The key is readable by its owner only.
 func apiKey(files ...string) (string, error) {
 	for _, f := range files {
 		data, err := os.ReadFile(f)
@@ -35,31 +36,11 @@ func apiKey(files ...string) (string, error) {
 	key := base64.RawURLEncoding.EncodeToString(raw)
 	var errs []error
 	for _, f := range files {
-		err := writeKey(f, key)
+		err := source.WriteState(f, []byte(key+"\n"), true)
 		if err == nil {
 			return key, nil
 		}
 		errs = append(errs, err)
 	}
 	return "", fmt.Errorf("keep API key: %w", errors.Join(errs...))
-}
-
-// writeKey makes the file whole or not at all, readable by its owner only.
-func writeKey(path, key string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".api.key-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(key + "\n")
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		err = errors.Join(err, os.Remove(f.Name()))
-	}
-	return err
 }

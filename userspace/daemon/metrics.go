@@ -82,7 +82,7 @@ func (d *Daemon) collectEngine(emit emit) {
 
 func (d *Daemon) collectSources(emit emit) {
 	for _, in := range d.inputs {
-		name := in.source.String()
+		name := in.name
 		s := in.status()
 		running := 0.0
 		if s.Running {

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -122,9 +121,9 @@ func Check(cfg *config.Config, log *slog.Logger, now func() time.Time) (Summary,
 	} else {
 		errs.Add(yamlpos.Position{}, err)
 	}
-	sources, err := decodeSources(context.Background(), cfg, sourceDeps(cfg, nil, log, now))
+	n, err := checkSources(cfg)
 	errs.Add(yamlpos.Position{}, err)
-	s := Summary{Sources: len(sources), Scenarios: len(book.Rules.Scenarios)}
+	s := Summary{Sources: n, Scenarios: len(book.Rules.Scenarios)}
 	if book.Profiles != nil {
 		s.Profiles = book.Profiles.Len()
 	}

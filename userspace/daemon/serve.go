@@ -68,7 +68,7 @@ func (d *Daemon) tasks(o Options, server *api.Server, l *listeners) []Task {
 		every("prune record", pruneEvery, d.prune),
 	}
 	for _, in := range d.inputs {
-		tasks = append(tasks, task{"source " + in.source.String(), func(ctx context.Context) error {
+		tasks = append(tasks, task{"source " + in.name, func(ctx context.Context) error {
 			return in.run(ctx, d.engine.Emit, d.log, d.health)
 		}})
 	}

@@ -3,14 +3,15 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os/exec"
 	"path/filepath"
-	"time"
+	"slices"
 
+	"gabion/loader"
 	"gabion/userspace/config"
-	"gabion/userspace/source"
 	"gabion/userspace/source/file"
+	"gabion/userspace/source/kernel"
+	"gabion/userspace/source/kinds"
 	"gabion/userspace/yamlpos"
 )
 
@@ -30,54 +31,68 @@ func SourceDocs(cfg *config.Config) ([]*yamlpos.Document, error) {
 	return config.DefaultSources(matches, installed)
 }
 
-type tmpDeps struct {
-	dir string
-	log *slog.Logger
-	now func() time.Time
-}
-
-func sourceDeps(cfg *config.Config, _ any, log *slog.Logger, now func() time.Time) tmpDeps {
-	return tmpDeps{cfg.StateDir, log, now}
-}
-
-func decodeSources(ctx context.Context, cfg *config.Config, deps tmpDeps) ([]source.Source, error) {
+// checkSources returns the number of sources and what is wrong with any of them.
+func checkSources(cfg *config.Config) (int, error) {
 	docs, err := SourceDocs(cfg)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	var out []source.Source
-	for _, d := range docs {
-		var m map[string]any
-		_ = d.Decode(&m)
-		if m["source"] != "file" {
-			continue
-		}
-		var pats []string
-		for _, p := range m["filenames"].([]any) {
-			pats = append(pats, p.(string))
-		}
-		labels := map[string]string{}
-		for k, v := range m["labels"].(map[string]any) {
-			labels[k] = fmt.Sprint(v)
-		}
-		s, err := file.New(file.Config{Patterns: pats, Labels: labels, Log: deps.log, Now: deps.now})
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, s)
+	var errs yamlpos.Errors
+	for _, doc := range docs {
+		errs.Add(doc.Pos(), kinds.Check(doc))
 	}
-	return out, nil
+	return len(docs), errs.Err()
 }
 
-func (d *Daemon) openSources(ctx context.Context, cfg *config.Config) error {
-	srcs, err := decodeSources(ctx, cfg, sourceDeps(cfg, nil, d.log, d.now))
+// openSources makes the sources. One with a fault stops the start: a daemon that silently does not
+// read a log protects nobody. Nothing is read before the tasks run.
+func (d *Daemon) openSources(cfg *config.Config) error {
+	docs, err := SourceDocs(cfg)
 	if err != nil {
 		return err
 	}
-	for _, s := range srcs {
-		d.inputs = append(d.inputs, &input{source: s})
+	deps := kinds.Deps{StateDir: cfg.StateDir, Offsets: file.NewOffsets(cfg.StateDir), Log: d.log, Now: d.now}
+	if d.plane != nil {
+		deps.KernelEvents = d.kernelEvents
 	}
-	return nil
+	var errs yamlpos.Errors
+	for _, doc := range docs {
+		if d.plane == nil && isKernel(doc) {
+			d.log.Warn("kernel events are not read, for kernel.mode is off", "source", doc.Pos())
+			continue
+		}
+		s, err := kinds.Decode(doc, deps)
+		if err != nil {
+			errs.Add(doc.Pos(), err)
+			continue
+		}
+		d.inputs = append(d.inputs, &input{source: s, name: d.inputName(s.String())})
+	}
+	return errs.Err()
+}
+
+// inputName makes a source's name unique, for metrics are told apart by it.
+func (d *Daemon) inputName(name string) string {
+	unique := name
+	for n := 2; slices.ContainsFunc(d.inputs, func(in *input) bool { return in.name == unique }); n++ {
+		unique = fmt.Sprintf("%s#%d", name, n)
+	}
+	return unique
+}
+
+func isKernel(doc *yamlpos.Document) bool {
+	var keys map[string]any
+	return doc.Decode(&keys) == nil && keys["source"] == "kernel"
+}
+
+// kernelEvents is the loader's stream in the words of the source.
+func (d *Daemon) kernelEvents(ctx context.Context, handle func(kernel.Event)) error {
+	return d.plane.RunEvents(ctx, func(e loader.ConnEvent) {
+		handle(kernel.Event{
+			Source: e.Source, Count: e.Count, Limit: e.Limit, Window: e.Window, Established: e.Established,
+			Protocol: "tcp", Port: e.DstPort, Interface: e.Interface,
+		})
+	})
 }
 
 // Interfaces returns the interfaces that a configuration protects.

@@ -1,0 +1,259 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"gabion/userspace/client"
+	"gabion/userspace/config"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rig is a daemon without a kernel side, so that it runs without root.
+type rig struct {
+	t      *testing.T
+	dir    string
+	client *client.Client
+	hangup chan os.Signal
+	log    *syncBuffer
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+// syncBuffer is a log that may be read while it is written.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func (r *rig) path(name string) string { return filepath.Join(r.dir, name) }
+
+func (r *rig) write(name, text string) {
+	r.t.Helper()
+	if err := os.WriteFile(r.path(name), []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) config(extra string) *config.Config {
+	r.t.Helper()
+	text := fmt.Sprintf("state_dir: %s\nsources:\n  - {source: file, filenames: [%s], labels: {type: syslog}, from: start}\n"+
+		"api: {socket: %s, listen: \"\"}\nkernel: {mode: off}\n%s",
+		r.path("state"), r.path("auth.log"), r.path("g.sock"), extra)
+	r.write("gabion.yaml", text)
+	cfg, err := config.Load(r.path("gabion.yaml"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return cfg
+}
+
+func newRig(t *testing.T) *rig {
+	r := &rig{t: t, dir: t.TempDir(), hangup: make(chan os.Signal, 1), log: &syncBuffer{}}
+	r.write("auth.log", "")
+	return r
+}
+
+// start runs the daemon until the test ends or stop is called.
+func (r *rig) start(extra string) {
+	r.t.Helper()
+	cfg := r.config(extra)
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel, r.ended = cancel, make(chan error, 1)
+	go func() {
+		r.ended <- Run(ctx, Options{
+			Config: cfg, Version: "test", Hangup: r.hangup, Now: time.Now, Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		})
+	}()
+	r.until("ready", func() bool { return strings.Contains(r.log.String(), "msg=ready") })
+	key, err := os.ReadFile(cfg.KeyFile())
+	if err != nil {
+		key, err = os.ReadFile(r.path("api.key"))
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.client, err = client.New(client.Options{Address: r.path("g.sock"), Key: strings.TrimSpace(string(key))})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) stop() {
+	r.t.Helper()
+	r.client.Close()
+	r.cancel()
+	if err := <-r.ended; err != nil {
+		r.t.Errorf("run = %v\n%s", err, r.log)
+	}
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	r.log.buf.Reset()
+}
+
+// until waits for something that the daemon does on its own.
+func (r *rig) until(what string, ok func() bool) {
+	r.t.Helper()
+	for !ok() {
+		select {
+		case err := <-r.ended:
+			r.t.Fatalf("the daemon ended before %s: %v\n%s", what, err, r.log)
+		case <-r.t.Context().Done():
+			r.t.Fatalf("never %s\n%s", what, r.log)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func (r *rig) attack(ip string) {
+	r.t.Helper()
+	f, err := os.OpenFile(r.path("auth.log"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer f.Close()
+	for i := range 6 {
+		fmt.Fprintf(f, "Feb 12 14:10:1%d h sshd[1]: Failed password for root from %s port 1 ssh2\n", i, ip)
+	}
+}
+
+func (r *rig) banned(ip string) bool {
+	ds, err := r.client.Decisions(r.t.Context(), url.Values{"ip": {ip}})
+	return err == nil && len(ds) > 0
+}
+
+func TestALogLineLeadsToABanThatOutlivesTheDaemon(t *testing.T) {
+	r := newRig(t)
+	r.start("allow: [203.0.113.0/24]\n")
+	r.attack("192.0.2.1")
+	r.until("ban", func() bool { return r.banned("192.0.2.1") })
+	why, err := r.client.Why(t.Context(), netip.MustParseAddr("192.0.2.1"))
+	if err != nil || why.Verdict != client.VerdictBanned || len(why.Bans[0].Lines) != 6 || !why.Bans[0].InKernel {
+		t.Errorf("why = %+v, %v", why, err)
+	}
+	if why, err := r.client.Why(t.Context(), netip.MustParseAddr("203.0.113.9")); err != nil || why.Verdict != client.VerdictAllowed || why.Allows[0].Origin != "config" {
+		t.Errorf("why of an allowed address = %+v, %v", why, err)
+	}
+	r.stop()
+
+	r.start("")
+	if !r.banned("192.0.2.1") {
+		t.Error("the ban was forgotten")
+	}
+	if n, err := r.client.DeleteDecisions(t.Context(), url.Values{"ip": {"192.0.2.1"}}); n != 1 || err != nil {
+		t.Errorf("delete = %d, %v", n, err)
+	}
+	why, err = r.client.Why(t.Context(), netip.MustParseAddr("192.0.2.1"))
+	if err != nil || why.Verdict != client.VerdictClean || len(why.Past) != 1 {
+		t.Errorf("why after deleting = %+v, %v", why, err)
+	}
+	r.stop()
+}
+
+func TestAReloadTakesAllOrNothing(t *testing.T) {
+	r := newRig(t)
+	r.start("")
+	r.config("rules: {dirs: [" + r.path("rules") + "]}\n")
+	if err := os.Mkdir(r.path("rules"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.write("rules/bad.yaml", "type: leaky\nname: test/bad\nfilter: evt.Meta.log_type ==\n")
+	r.hangup <- os.Interrupt
+	r.until("refused reload", func() bool { return strings.Contains(r.log.String(), "rules/bad.yaml:3:") })
+	r.attack("192.0.2.2")
+	r.until("ban by the old rules", func() bool { return r.banned("192.0.2.2") })
+
+	r.config("rules: {embedded: true, dirs: []}\nallow: [192.0.2.3]\n")
+	r.hangup <- os.Interrupt
+	r.until("reload", func() bool {
+		why, err := r.client.Why(t.Context(), netip.MustParseAddr("192.0.2.3"))
+		return err == nil && why.Verdict == client.VerdictAllowed
+	})
+	if st, err := r.client.Status(t.Context()); err != nil || len(st.Problems) != 0 {
+		t.Errorf("status = %+v, %v", st, err)
+	}
+	r.config("")
+	r.hangup <- os.Interrupt
+	r.until("reload without the allowlist", func() bool {
+		why, err := r.client.Why(t.Context(), netip.MustParseAddr("192.0.2.3"))
+		return err == nil && why.Verdict == client.VerdictClean
+	})
+	r.stop()
+}
+
+func TestWithoutARecordDetectionGoesOn(t *testing.T) {
+	r := newRig(t)
+	r.write("state", "a file where the state directory should be")
+	r.start("")
+	r.attack("192.0.2.4")
+	r.until("ban", func() bool { return r.banned("192.0.2.4") })
+	st, err := r.client.Status(t.Context())
+	if err != nil || len(st.Problems) == 0 || !strings.Contains(st.Problems[0], "nothing is recorded") {
+		t.Errorf("status = %+v, %v", st, err)
+	}
+	_, err = r.client.PushAlerts(t.Context(), []client.Alert{{
+		Kind: "cscli", Source: &client.Source{Scope: "Ip", Value: "192.0.2.5"},
+		Decisions: []client.Decision{{Duration: "1h", Type: "ban", Scope: "Ip", Value: "192.0.2.5"}},
+	}})
+	if err == nil || !strings.Contains(err.Error(), "not recorded") {
+		t.Errorf("push was acknowledged without a record: %v", err)
+	}
+	if !r.banned("192.0.2.5") {
+		t.Error("push was not enforced")
+	}
+	r.stop()
+}
+
+func TestASecondDaemonStopsBeforeItTouchesAnything(t *testing.T) {
+	r := newRig(t)
+	r.start("")
+	err := Run(t.Context(), Options{Config: r.config(""), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "another gabion is running") {
+		t.Errorf("second run = %v", err)
+	}
+	if err := r.client.Health(t.Context()); err != nil {
+		t.Errorf("the first does not answer any more: %v", err)
+	}
+	r.stop()
+}
+
+func TestRulesThatCannotBeUsedAtAllStopTheStart(t *testing.T) {
+	r := newRig(t)
+	if err := os.Mkdir(r.path("rules"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cfg := r.config("rules: {embedded: false, dirs: [" + r.path("rules") + "]}\n")
+	err := Run(t.Context(), Options{Config: cfg, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "no scenario") {
+		t.Errorf("run = %v", err)
+	}
+	if _, err := os.Stat(r.path("g.sock")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("socket is left behind: %v", err)
+	}
+}
