@@ -47,7 +47,7 @@ func (m *machine) AppendHalf(t *rapid.T) {
 	m.write("app.log", line[8:]+"\n")
 }
 
-// Wait lets time pass: without it, what happens has the same time stamp.
+// Wait lets more time pass than the millisecond that everything takes.
 func (m *machine) Wait(t *rapid.T) {
 	m.now = m.now.Add(time.Duration(rapid.IntRange(1, 5000).Draw(t, "milliseconds")) * time.Millisecond)
 }

@@ -98,6 +98,7 @@ func (r *rig) ack(n int) {
 
 func (r *rig) poll() {
 	r.t.Helper()
+	r.now = r.now.Add(time.Millisecond)
 	if err := r.follow.pass(context.Background(), r.watch, true); err != nil {
 		r.t.Fatal(err)
 	}
@@ -141,9 +142,10 @@ func (r *rig) write(name, text string) {
 	r.stamp(name)
 }
 
-// stamp gives a file the time of the rig's clock.
+// stamp gives a file the time of the rig's clock, which moves on.
 func (r *rig) stamp(name string) {
 	r.t.Helper()
+	r.now = r.now.Add(time.Millisecond)
 	r.must(os.Chtimes(r.path(name), r.now, r.now))
 }
 
