@@ -190,6 +190,7 @@ func (l *lab) onLine(line service.Line) {
 	first := false
 	if s != nil && len(s.lines) < 2*enough {
 		s.lines = append(s.lines, line.At)
+		s.disturbed = s.disturbed || l.down
 		first = len(s.lines) == 1
 	}
 	l.mu.Unlock()

@@ -67,6 +67,7 @@ func (l *lab) killAndRestart(ctx context.Context, c *report.Chaos) error {
 		return step("ban for a short time", err)
 	}
 	l.say("server", "%s is banned by hand for %s", guest, shortBan)
+	l.setDown(true)
 	l.daemon.kill()
 	died := l.Now()
 	before, err := l.bans(guest)
@@ -75,7 +76,6 @@ func (l *lab) killAndRestart(ctx context.Context, c *report.Chaos) error {
 	}
 	c.BannedBefore = len(before)
 	l.say("server", "the daemon is killed (SIGKILL) in mid-attack with %d bans in the kernel", len(before))
-	l.disturb(func(s *attacker) bool { return len(s.lines) > 0 })
 	if err := l.whileDead(ctx, c, guest, until, before); err != nil {
 		return err
 	}
@@ -87,21 +87,22 @@ func (l *lab) killAndRestart(ctx context.Context, c *report.Chaos) error {
 		c.DroppedWhileDead += during[prefix].Hits - rule.Hits
 	}
 	l.say("server", "%d packets of banned sources were dropped while no daemon ran", c.DroppedWhileDead)
-	l.disturb(func(s *attacker) bool { return len(s.lines) > 0 }) // those that began meanwhile
 	c.DeadMS = report.Milliseconds(l.Now().Sub(died))
 	if err := l.startDaemon(ctx); err != nil {
 		return step("start daemon again", err)
 	}
-	l.disturb(func(s *attacker) bool { return len(s.lines) > 0 }) // and while it started
+	l.setDown(false)
 	return l.compare(ctx, c, guest, before)
 }
 
-// disturb marks the sources for which is holds and which are not banned.
-func (l *lab) disturb(is func(*attacker) bool) {
+// setDown says whether a daemon reads the logs. Sources in the middle of their attack when it stops
+// are marked here, those that go on or begin meanwhile by onLine.
+func (l *lab) setDown(down bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.down = down
 	for _, s := range l.sources {
-		if s.ban != nil && !s.banned() && is(s) {
+		if len(s.lines) > 0 && !s.banned() {
 			s.disturbed = true
 		}
 	}

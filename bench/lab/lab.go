@@ -73,6 +73,7 @@ type lab struct {
 
 	mu      sync.Mutex
 	sources map[netip.Addr]*attacker
+	down    bool // no daemon reads the logs
 	moments sync.Mutex
 }
 
@@ -146,6 +147,7 @@ func (l *lab) build(ctx context.Context) error {
 		return step("build network", err)
 	}
 	l.onClose("remove network", l.net.Close)
+	l.say("lab", "made three network namespaces: %s has interfaces to an attacker and a client", l.net.Server.Name)
 	l.onClose("remove kernel side", func() error { return loader.Remove(l.pins) })
 	if err := l.startServices(); err != nil {
 		return step("start services", err)

@@ -32,6 +32,11 @@ type arrivals struct {
 // tapBuffer holds a flood's packets while the reader waits for its turn on a busy CPU.
 const tapBuffer = 16 << 20
 
+// stamps asks for the time at which the stack received a packet. SO_TIMESTAMP would do the same, and
+// for a packet that came before the kernel had switched stamping on, a few milliseconds after the
+// socket was opened, give the time of the reading instead.
+const stamps = unix.SOF_TIMESTAMPING_RX_SOFTWARE | unix.SOF_TIMESTAMPING_SOFTWARE
+
 // OpenTap opens a tap on an interface of the calling thread's network namespace.
 func OpenTap(ifname string) (*Tap, error) {
 	fail := func(err error) (*Tap, error) { return nil, fmt.Errorf("watch packets on %s: %w", ifname, err) }
@@ -46,7 +51,7 @@ func OpenTap(ifname string) (*Tap, error) {
 	}
 	err = errors.Join(
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, tapBuffer),
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, stamps),
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 50_000}),
 		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: link.Index}),
 	)
@@ -153,14 +158,15 @@ func source(proto uint16, packet []byte) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// stamp reads the kernel's timestamp; without one the packet counts as the oldest.
+// stamp reads the kernel's timestamp; without one the packet is from the tap's first moments and
+// counts as the oldest.
 func stamp(control []byte) time.Time {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
 		return time.Time{}
 	}
 	for _, m := range messages {
-		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16 {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPING && len(m.Data) >= 16 {
 			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
 		}
 	}

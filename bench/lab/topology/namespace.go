@@ -42,9 +42,7 @@ func newNamespace(name string) (*Namespace, error) {
 	}
 	n.inode = st.Ino
 	err = n.Do(func() error {
-		// Without this the link-local address is unusable for a second or two, and so is neighbour
-		// discovery from a service's address. /proc/sys/net is that of the calling thread.
-		if err := os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0o644); err != nil {
+		if err := prepareIPv6(); err != nil {
 			return err
 		}
 		lo, err := netlink.LinkByName("lo")
@@ -57,6 +55,20 @@ func newNamespace(name string) (*Namespace, error) {
 		return nil, fmt.Errorf("prepare network namespace %s: %w", name, err)
 	}
 	return n, nil
+}
+
+// prepareIPv6 sets what links of the calling thread's namespace will begin with: IPv6 on, whatever
+// the machine's own default, and no duplicate address detection. That would leave the link-local
+// address unusable for a second or two, and with it neighbour discovery from a service's address.
+func prepareIPv6() error {
+	for _, v := range []struct{ key, value string }{
+		{"all/disable_ipv6", "0"}, {"default/disable_ipv6", "0"}, {"default/accept_dad", "0"},
+	} {
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+v.key, []byte(v.value), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Do runs fn on a thread inside the namespace. Sockets that fn creates stay in it.

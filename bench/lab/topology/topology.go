@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -105,6 +106,9 @@ func (t *Topology) addSpoke(s Spoke, ns *Namespace) error {
 	if err := errors.Join(t.Server.setUp(name), ns.setUp(serverEnd)); err != nil {
 		return err
 	}
+	if err := errors.Join(t.Server.awaitUp(name), ns.awaitUp(serverEnd)); err != nil {
+		return err
+	}
 	for _, g := range s.Gateways {
 		if err := ns.addDefaultRoute(serverEnd, g.Addr()); err != nil {
 			return err
@@ -143,6 +147,25 @@ func (n *Namespace) setUp(link string) error {
 			return fmt.Errorf("bring up %s in %s: %w", link, n.Name, err)
 		}
 		return nil
+	})
+}
+
+// awaitUp waits until a link that was set up carries packets. Until the kernel's link watch has got
+// to it they are dropped, and what is lost first, a question for the neighbour's address, is only
+// asked again after a second.
+func (n *Namespace) awaitUp(link string) error {
+	return n.Do(func() error {
+		for range 3000 {
+			l, err := netlink.LinkByName(link)
+			if err != nil {
+				return fmt.Errorf("find %s in %s: %w", link, n.Name, err)
+			}
+			if l.Attrs().OperState == netlink.OperUp {
+				return nil
+			}
+			time.Sleep(time.Millisecond)
+		}
+		return fmt.Errorf("%s in %s does not come up", link, n.Name)
 	})
 }
 
