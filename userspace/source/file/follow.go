@@ -89,8 +89,7 @@ func (f *follower) note(u update) {
 		f.acks.Add(u)()
 		return
 	}
-	f.joint.set = append(f.joint.set, u.set...)
-	f.joint.drop = append(f.joint.drop, u.drop...)
+	*f.joint = append(*f.joint, u...)
 }
 
 // together makes one step of all that is noted in fn.
@@ -103,7 +102,7 @@ func (f *follower) together(fn func()) {
 	fn()
 	u := *f.joint
 	f.joint = nil
-	if len(u.set)+len(u.drop) > 0 {
+	if len(u) > 0 {
 		f.note(u)
 	}
 }
@@ -124,8 +123,10 @@ func (f *follower) skippedWhileEmpty(t *tail) (found bool) {
 }
 
 func (f *follower) noteTail(t *tail) {
-	f.note(update{set: []entry{t.entry(f.kind)}})
+	f.note(update{{entry: t.entry(f.kind)}})
 }
+
+func (f *follower) forget(e entry) { f.note(update{{entry: e, gone: true}}) }
 
 // drain reads all files until none has anything left or stop says so. It returns true when there
 // is more to read.
@@ -226,7 +227,7 @@ func (f *follower) deliver(t *tail, block string, final bool) (more bool, err er
 		f.count.bytes.Add(uint64(next.Offset - t.pos.Offset))
 		e := t.entry(f.kind)
 		e.Pos = next
-		done := f.acks.Add(update{set: []entry{e}})
+		done := f.acks.Add(update{{entry: e}})
 		if len(events) == 0 {
 			t.pos = next
 			done()
@@ -301,11 +302,11 @@ func (f *follower) close(t *tail) {
 	}
 	info, err := t.f.Stat()
 	if err == nil && linksOf(info) == 0 {
-		f.note(update{drop: []entryKey{{f.kind, t.id}}})
+		f.forget(t.entry(f.kind))
 	} else {
 		e := t.entry(f.kind)
 		e.Closed = true
-		f.note(update{set: []entry{e}})
+		f.note(update{{entry: e}})
 	}
 	f.remove(t)
 }

@@ -66,11 +66,14 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// update is a step from one consistent state of a source to the next.
-type update struct {
-	set  []entry
-	drop []entryKey
+// change is one entry that is new or different, or forgotten.
+type change struct {
+	entry
+	gone bool
 }
+
+// update is a step from one consistent state of a source to the next: changes in their order.
+type update []change
 
 // Offsets remembers how far log files have been read, for all file sources of a daemon together,
 // in one file of the state directory. It is safe for concurrent use.
@@ -180,11 +183,12 @@ func (o *Offsets) apply(u update) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.dirty = true
-	for _, e := range u.set {
-		o.entries[e.key()] = e
-	}
-	for _, k := range u.drop {
-		delete(o.entries, k)
+	for _, c := range u {
+		if c.gone {
+			delete(o.entries, c.key())
+			continue
+		}
+		o.entries[c.key()] = c.entry
 	}
 }
 

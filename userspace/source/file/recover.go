@@ -88,7 +88,7 @@ func (f *follower) recover(e entry) {
 	}
 	f.gaps = append(f.gaps, gap{path: e.Path, file: e.File, since: last})
 	if self == nil {
-		f.note(update{drop: []entryKey{e.key()}})
+		f.forget(e)
 	}
 }
 
@@ -265,7 +265,7 @@ func (f *follower) fill() (filled bool) {
 			}
 			t := f.adopt(s, g.path, position{})
 			if t != nil && g.known != nil && t.size <= g.known.size && samePrefix(t.f, g.known.f, t.size) {
-				f.note(update{drop: []entryKey{{f.kind, t.id}}})
+				f.forget(t.entry(f.kind))
 				f.remove(t)
 				t = nil
 			}

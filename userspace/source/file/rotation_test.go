@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -229,6 +230,65 @@ func TestACopyBesideTheLogIsNotReadWhileAFileWithTheSameHeaderIs(t *testing.T) {
 	r.poll()
 	header = strings.TrimSuffix(header, "\n")
 	if diff := cmp.Diff([]string{header, "a", "b", header, "c", "d"}, r.got); diff != "" {
+		t.Errorf("lines differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestALogThatIsCopiedThenRenamedWhileNobodyLooksIsReadAgainAfterAKill(t *testing.T) {
+	for _, pattern := range []string{"app.log", "app.log*"} {
+		t.Run(pattern, func(t *testing.T) {
+			r := newRig(t, pattern)
+			r.write("app.log", "old\n")
+			r.begin()
+			r.kill()
+			r.rotateByCopy("app.log")
+			r.write("app.log", "one\n")
+			r.rotateByRename("app.log")
+			r.hold = true
+			r.start()
+			r.poll()
+			r.restart() // nothing was done with
+			r.hold = false
+			r.poll()
+			if diff := cmp.Diff([]string{"one"}, r.got); diff != "" {
+				t.Errorf("lines differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLateWritesToARotatedLogAreRead(t *testing.T) {
+	r := newRig(t, "app.log")
+	r.begin()
+	r.write("app.log", "one\n")
+	r.poll()
+	r.rename("app.log", "app.log.1")
+	r.poll()
+	r.write("app.log.1", "two\n") // the writer has not opened its new log yet
+	r.poll()
+	r.write("app.log", "three\n")
+	r.poll()
+	r.write("app.log.1", "four\n")
+	r.restart()
+	r.poll()
+	if diff := cmp.Diff([]string{"one", "two", "three", "four"}, r.got); diff != "" {
+		t.Errorf("lines differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestRotatedLogsFromBeforeTheFirstStartAreLeftAlone(t *testing.T) {
+	r := newRig(t, "app.log")
+	r.write("app.log", "")
+	r.write("app.log.1", "written by a slow writer after the rotation\n")
+	r.now = r.now.Add(time.Hour)
+	r.begin()
+	r.write("app.log", "one\n")
+	r.poll()
+	r.rotateByRename("app.log")
+	r.write("app.log", "two\n")
+	r.restart()
+	r.poll()
+	if diff := cmp.Diff([]string{"one", "two"}, r.got); diff != "" {
 		t.Errorf("lines differ (-want +got):\n%s", diff)
 	}
 }

@@ -200,7 +200,7 @@ func (f *follower) passOver(m found) {
 	if _, ok := f.cfg.Offsets.get(f.kind, m.id); ok {
 		return
 	}
-	f.note(update{set: []entry{{
+	f.note(update{{entry: entry{
 		Kind: f.kind, ID: m.id, Path: m.path, File: m.file, Pos: position{Offset: m.size}, At: f.cfg.Now(),
 	}}})
 }
