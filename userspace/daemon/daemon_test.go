@@ -151,9 +151,9 @@ func (r *rig) banned(ip string) bool {
 func TestALogLineLeadsToABanThatOutlivesTheDaemon(t *testing.T) {
 	r := newRig(t)
 	r.start("allow: [203.0.113.0/24]\n")
-	r.attack("192.0.2.1")
-	r.until("ban", func() bool { return r.banned("192.0.2.1") })
-	why, err := r.client.Why(t.Context(), netip.MustParseAddr("192.0.2.1"))
+	r.attack("198.51.100.1")
+	r.until("ban", func() bool { return r.banned("198.51.100.1") })
+	why, err := r.client.Why(t.Context(), netip.MustParseAddr("198.51.100.1"))
 	if err != nil || why.Verdict != client.VerdictBanned || len(why.Bans[0].Lines) != 6 || !why.Bans[0].InKernel {
 		t.Errorf("why = %+v, %v", why, err)
 	}
@@ -163,13 +163,13 @@ func TestALogLineLeadsToABanThatOutlivesTheDaemon(t *testing.T) {
 	r.stop()
 
 	r.start("")
-	if !r.banned("192.0.2.1") {
+	if !r.banned("198.51.100.1") {
 		t.Error("the ban was forgotten")
 	}
-	if n, err := r.client.DeleteDecisions(t.Context(), url.Values{"ip": {"192.0.2.1"}}); n != 1 || err != nil {
+	if n, err := r.client.DeleteDecisions(t.Context(), url.Values{"ip": {"198.51.100.1"}}); n != 1 || err != nil {
 		t.Errorf("delete = %d, %v", n, err)
 	}
-	why, err = r.client.Why(t.Context(), netip.MustParseAddr("192.0.2.1"))
+	why, err = r.client.Why(t.Context(), netip.MustParseAddr("198.51.100.1"))
 	if err != nil || why.Verdict != client.VerdictClean || len(why.Past) != 1 {
 		t.Errorf("why after deleting = %+v, %v", why, err)
 	}
@@ -186,13 +186,13 @@ func TestAReloadTakesAllOrNothing(t *testing.T) {
 	r.write("rules/bad.yaml", "type: leaky\nname: test/bad\nfilter: evt.Meta.log_type ==\n")
 	r.hangup <- os.Interrupt
 	r.until("refused reload", func() bool { return strings.Contains(r.log.String(), "rules/bad.yaml:3:") })
-	r.attack("192.0.2.2")
-	r.until("ban by the old rules", func() bool { return r.banned("192.0.2.2") })
+	r.attack("198.51.100.2")
+	r.until("ban by the old rules", func() bool { return r.banned("198.51.100.2") })
 
-	r.config("rules: {embedded: true, dirs: []}\nallow: [192.0.2.3]\n")
+	r.config("rules: {embedded: true, dirs: []}\nallow: [198.51.100.3]\n")
 	r.hangup <- os.Interrupt
 	r.until("reload", func() bool {
-		why, err := r.client.Why(t.Context(), netip.MustParseAddr("192.0.2.3"))
+		why, err := r.client.Why(t.Context(), netip.MustParseAddr("198.51.100.3"))
 		return err == nil && why.Verdict == client.VerdictAllowed
 	})
 	if st, err := r.client.Status(t.Context()); err != nil || len(st.Problems) != 0 {
@@ -201,7 +201,7 @@ func TestAReloadTakesAllOrNothing(t *testing.T) {
 	r.config("")
 	r.hangup <- os.Interrupt
 	r.until("reload without the allowlist", func() bool {
-		why, err := r.client.Why(t.Context(), netip.MustParseAddr("192.0.2.3"))
+		why, err := r.client.Why(t.Context(), netip.MustParseAddr("198.51.100.3"))
 		return err == nil && why.Verdict == client.VerdictClean
 	})
 	r.stop()
@@ -211,20 +211,20 @@ func TestWithoutARecordDetectionGoesOn(t *testing.T) {
 	r := newRig(t)
 	r.write("state", "a file where the state directory should be")
 	r.start("")
-	r.attack("192.0.2.4")
-	r.until("ban", func() bool { return r.banned("192.0.2.4") })
+	r.attack("198.51.100.4")
+	r.until("ban", func() bool { return r.banned("198.51.100.4") })
 	st, err := r.client.Status(t.Context())
 	if err != nil || len(st.Problems) == 0 || !strings.Contains(st.Problems[0], "nothing is recorded") {
 		t.Errorf("status = %+v, %v", st, err)
 	}
 	_, err = r.client.PushAlerts(t.Context(), []client.Alert{{
-		Kind: "cscli", Source: &client.Source{Scope: "Ip", Value: "192.0.2.5"},
-		Decisions: []client.Decision{{Duration: "1h", Type: "ban", Scope: "Ip", Value: "192.0.2.5"}},
+		Kind: "cscli", Source: &client.Source{Scope: "Ip", Value: "198.51.100.5"},
+		Decisions: []client.Decision{{Duration: "1h", Type: "ban", Scope: "Ip", Value: "198.51.100.5"}},
 	}})
 	if err == nil || !strings.Contains(err.Error(), "not recorded") {
 		t.Errorf("push was acknowledged without a record: %v", err)
 	}
-	if !r.banned("192.0.2.5") {
+	if !r.banned("198.51.100.5") {
 		t.Error("push was not enforced")
 	}
 	r.stop()

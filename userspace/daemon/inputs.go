@@ -17,6 +17,7 @@ import (
 const (
 	firstPause = time.Second
 	lastPause  = time.Minute
+	settled    = 5 * time.Second // a source that has run for so long works again
 )
 
 // input is one source with what happened to it.
@@ -41,7 +42,9 @@ func (in *input) run(ctx context.Context, emit source.Emit, log *slog.Logger, he
 	for {
 		in.set(true, nil)
 		before := in.events.Load()
+		works := time.AfterFunc(settled, func() { health.report(part, nil) })
 		err := in.source.Run(ctx, in.counting(emit))
+		works.Stop()
 		if ctx.Err() != nil || errors.Is(err, engine.ErrClosed) {
 			in.set(false, nil)
 			return nil

@@ -19,13 +19,14 @@ const keyBytes = 32
 // keeps it in the first file that can be written: the state directory may be read-only, and the
 // CLI must get in all the same. The key is readable by its owner only.
 func apiKey(files ...string) (string, error) {
+	var errs []error
 	for _, f := range files {
 		data, err := os.ReadFile(f)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
 		if err != nil {
-			return "", fmt.Errorf("read API key: %w", err)
+			if !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+			}
+			continue
 		}
 		if key := strings.TrimSpace(string(data)); key != "" {
 			return key, nil
@@ -34,7 +35,6 @@ func apiKey(files ...string) (string, error) {
 	raw := make([]byte, keyBytes)
 	_, _ = rand.Read(raw) // never fails: the runtime stops the program instead
 	key := base64.RawURLEncoding.EncodeToString(raw)
-	var errs []error
 	for _, f := range files {
 		err := source.WriteState(f, []byte(key+"\n"), true)
 		if err == nil {

@@ -116,7 +116,7 @@ func (l *links) checkOne(name string, st *link, existing []net.Interface, gone f
 	st.up = iface.Flags&net.FlagUp != 0
 	if st.ifindex == iface.Index && st.mode != "" && gone(name) {
 		l.log.Warn("interface lost its program", "interface", name)
-		st.mode = ""
+		st.mode, st.tried = "", time.Time{}
 	}
 	if st.ifindex == iface.Index && (st.mode != "" || now.Sub(st.tried) < linkRetry) {
 		return

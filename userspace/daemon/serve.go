@@ -98,20 +98,29 @@ func (d *Daemon) afterFirst(f func(context.Context)) func(context.Context) {
 	}
 }
 
-// alive returns the watchdog's question: it fails when batches wait in the engine and none was
-// finished since it was asked before. It also takes the enforcer's lock, and so hangs, as it
-// should, when that is never released.
+// alive returns the watchdog's question. It takes the enforcer's lock, and so hangs, as it should,
+// when that is never released.
 func (d *Daemon) alive() func() error {
-	var before uint64
+	inputs := d.aliveInputs()
 	return func() error {
 		d.enforcer.Stats()
+		return inputs()
+	}
+}
+
+// aliveInputs returns a question that fails when batches waited in the engine when it was asked
+// before, and none of any was finished since.
+func (d *Daemon) aliveInputs() func() error {
+	var before uint64
+	waited := false
+	return func() error {
 		var emitted, done uint64
 		for _, in := range d.inputs {
 			done += in.done.Load()
 			emitted += in.emitted.Load()
 		}
-		stuck := emitted > done && done == before && done > 0
-		before = done
+		stuck := waited && done == before
+		waited, before = emitted > done, done
 		if stuck {
 			return errors.New("the engine has finished no batch since the last sign of life")
 		}
