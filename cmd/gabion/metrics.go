@@ -35,17 +35,22 @@ func newMetricsCommand(a *app) *cobra.Command {
 			if list == nil {
 				list = []client.Metric{}
 			}
-			return a.show(list, func(w io.Writer) error { return printMetrics(w, list, all) })
+			own := "gabion_"
+			if all || len(args) == 1 {
+				own = ""
+			}
+			return a.show(list, func(w io.Writer) error { return printMetrics(w, list, own, all) })
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also those that are zero, and those of the Go runtime")
 	return cmd
 }
 
-func printMetrics(w io.Writer, list []client.Metric, all bool) error {
+// printMetrics leaves out zeros unless all are wanted, and names that do not begin with prefix.
+func printMetrics(w io.Writer, list []client.Metric, prefix string, all bool) error {
 	var rows [][]string
 	for _, m := range list {
-		if !all && (m.Value == 0 || !strings.HasPrefix(m.Name, "gabion_")) {
+		if m.Value == 0 && !all || !strings.HasPrefix(m.Name, prefix) {
 			continue
 		}
 		rows = append(rows, []string{m.Name + labelText(m.Labels), number(m.Value), m.Help})

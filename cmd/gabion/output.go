@@ -31,7 +31,8 @@ func (a *app) show(v any, human func(io.Writer) error) error {
 	return nil
 }
 
-// table prints rows under a header, or the sentence empty when there are none.
+// table prints rows under a header, or the sentence empty when there are none. An
+// empty cell shows as a dash.
 func table(w io.Writer, empty string, header []string, rows [][]string) error {
 	if len(rows) == 0 {
 		_, err := fmt.Fprintln(w, empty)
@@ -43,7 +44,7 @@ func table(w io.Writer, empty string, header []string, rows [][]string) error {
 			if i > 0 {
 				fmt.Fprint(tw, "\t")
 			}
-			fmt.Fprint(tw, printable(cell, oneLine))
+			fmt.Fprint(tw, printable(orText(cell, "-"), oneLine))
 		}
 		fmt.Fprintln(tw)
 	}
