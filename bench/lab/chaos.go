@@ -198,10 +198,16 @@ func (l *lab) compare(ctx context.Context, c *report.Chaos, guest netip.Addr, be
 	}
 	for prefix, rule := range before {
 		// The end is computed from two clocks each time, so it may differ by their reading.
-		if now, ok := after[prefix]; ok && now.Until.Sub(rule.Until).Abs() < time.Second {
-			c.BannedAfter++
-		} else {
+		now, ok := after[prefix]
+		late := now.Until.Sub(rule.Until)
+		switch {
+		case !ok || late < -time.Second:
 			c.Problems = append(c.Problems, fmt.Sprintf("%s was banned until %s, and is now %+v", prefix, rule.Until, now))
+		case late > time.Second:
+			c.Prolonged++
+			c.BannedAfter++
+		default:
+			c.BannedAfter++
 		}
 		switch d, ok := decisions[prefix.Addr()]; {
 		case !ok:

@@ -46,7 +46,8 @@ type Client struct {
 type Chaos struct {
 	Kind             string   `json:"chaos"`
 	BannedBefore     int      `json:"banned_before"` // in the kernel when the daemon was killed, the short ban left out
-	BannedAfter      int      `json:"banned_after"`  // of those, in the kernel with the same end once it ran again
+	BannedAfter      int      `json:"banned_after"`  // of those, in the kernel, with no earlier end, once it ran again
+	Prolonged        int      `json:"prolonged"`     // of those, with a later end: lines that the old daemon had read were read again
 	Restored         int      `json:"restored"`      // of those, decisions that the new daemon knew from its store
 	Adopted          int      `json:"adopted"`       // of those, decisions that it found only in the kernel
 	DeadMS           float64  `json:"dead_ms"`

@@ -92,7 +92,7 @@ func TestTheReportHasTheKeysThatScriptsRead(t *testing.T) {
 	for _, key := range []string{
 		`"xdp_mode":"native"`, `"name":"ssh-bruteforce"`, `"family":"ipv4"`, `"banned":true`, `"line_to_drop_ms":{"p50":1,"p99":2,"max":3`,
 		`"events_to_drop_ms":{"p50":1`, `"dropped_packets":9`, `"leaked_after_ban":0`, `"client":{"requests":10,"failed":0`,
-		`"leftovers":{"namespaces":0,"links":0,"pins":0,"processes":0}`, `"dropped_while_dead":4`, `"adopted":1`, `"restored":2`, `"expired_while_dead":true`,
+		`"leftovers":{"namespaces":0,"links":0,"pins":0,"processes":0}`, `"dropped_while_dead":4`, `"adopted":1`, `"prolonged":0`, `"restored":2`, `"expired_while_dead":true`,
 	} {
 		if !strings.Contains(string(data), key) {
 			t.Errorf("no %s in %s", key, data)
