@@ -41,7 +41,7 @@ func newDecisionsList(a *app) *cobra.Command {
 			if limit > 0 {
 				query.Set("limit", strconv.Itoa(limit))
 			}
-			return a.listDecisions(cmd.Context(), query)
+			return a.listDecisions(cmd.Context(), query, limit)
 		},
 	}
 	flags := cmd.Flags()
@@ -53,7 +53,7 @@ func newDecisionsList(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) listDecisions(ctx context.Context, query url.Values) error {
+func (a *app) listDecisions(ctx context.Context, query url.Values, limit int) error {
 	c, err := a.client()
 	if err != nil {
 		return err
@@ -71,6 +71,9 @@ func (a *app) listDecisions(ctx context.Context, query url.Values) error {
 			rows = append(rows, []string{
 				strconv.FormatUint(d.ID, 10), d.Value, decisionType(d), d.Scenario, d.Origin, d.Duration, hits(d.Hits),
 			})
+		}
+		if len(list) == limit {
+			defer fmt.Fprintf(w, "The first %d; --limit 0 shows all.\n", limit)
 		}
 		return table(w, "No active decisions.", []string{"ID", "VALUE", "TYPE", "SCENARIO", "ORIGIN", "LEFT", "DROPPED"}, rows)
 	})

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,27 +73,12 @@ func (b backend) Alert(ctx context.Context, id int64) (*decision.Alert, error) {
 	return st.Alert(ctx, id)
 }
 
-// Active implements api.Backend: bans from memory, other types from the record.
-func (b backend) Active(ctx context.Context) ([]*decision.Decision, error) {
+// Active implements api.Backend, from memory.
+func (b backend) Active(context.Context) ([]*decision.Decision, error) {
 	now := b.now()
 	active := slices.DeleteFunc(b.enforcer.Active(), func(d *decision.Decision) bool { return !d.Until.After(now) })
-	if st, err := b.record.get(); err == nil {
-		recorded, err := st.Active(ctx, now)
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range recorded {
-			if _, inForce := b.enforcer.Decision(d.ID); !inForce && d.Type != decision.TypeBan {
-				active = append(active, d)
-			}
-		}
-	}
-	slices.SortFunc(active, func(x, y *decision.Decision) int {
-		if x.ID < y.ID {
-			return -1
-		}
-		return 1
-	})
+	active = append(active, b.others.active(now)...)
+	slices.SortFunc(active, func(x, y *decision.Decision) int { return cmp.Compare(x.ID, y.ID) })
 	return active, nil
 }
 
@@ -105,6 +91,7 @@ func (b backend) Hits(p netip.Prefix) (uint64, bool) {
 // End implements api.Backend.
 func (b backend) End(ctx context.Context, ids []uint64) error {
 	b.log.Info("decisions ended by a client", "count", len(ids))
+	b.others.remove(ids)
 	kernel := b.enforcer.Unban(ids)
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()

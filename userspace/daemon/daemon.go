@@ -51,6 +51,7 @@ type Daemon struct {
 	record   *record
 	ids      *decision.IDs
 	history  *decision.History
+	others   *others
 	plane    *loader.Plane // nil with kernel.mode off
 	table    enforce.Table
 	guard    *enforce.Guard
@@ -90,7 +91,7 @@ func Run(ctx context.Context, o Options) error {
 func newDaemon(o Options) *Daemon {
 	d := &Daemon{
 		version: o.Version, now: o.Now, log: o.Log, started: o.Now(),
-		health: newHealth(o.Log), ids: &decision.IDs{}, history: decision.NewHistory(),
+		health: newHealth(o.Log), ids: &decision.IDs{}, history: decision.NewHistory(), others: &others{},
 	}
 	d.config.Store(o.Config)
 	d.reloaded.Store(&d.started)
@@ -124,7 +125,7 @@ func (d *Daemon) open(ctx context.Context) error {
 		host = "localhost"
 	}
 	d.judge = &judge{
-		enforcer: d.enforcer, record: d.record, history: d.history, ids: d.ids, machine: host, log: d.log, now: d.now,
+		enforcer: d.enforcer, record: d.record, history: d.history, others: d.others, ids: d.ids, machine: host, log: d.log, now: d.now,
 	}
 	if err := d.enforcer.Allow(cfg.Allowed(), time.Time{}); err != nil {
 		d.health.report("allowlist", err)
@@ -211,6 +212,11 @@ func (d *Daemon) restore(ctx context.Context) {
 	if err == nil {
 		active, err = d.recall(ctx, st)
 		d.health.report("restore", err)
+	}
+	for _, a := range active {
+		if !forKernel(a) {
+			d.others.add(a)
+		}
 	}
 	if err := d.enforcer.Restore(active); err != nil {
 		d.health.report("restore", err)

@@ -257,3 +257,38 @@ func TestRulesThatCannotBeUsedAtAllStopTheStart(t *testing.T) {
 		t.Errorf("socket is left behind: %v", err)
 	}
 }
+
+func TestDecisionsThatTheKernelCannotEnforceAreKeptForClients(t *testing.T) {
+	r := newRig(t)
+	r.start("")
+	_, err := r.client.PushAlerts(t.Context(), []client.Alert{{
+		Kind: "cscli", Source: &client.Source{Scope: "Ip", Value: "198.51.100.5"},
+		Decisions: []client.Decision{
+			{Duration: "1h", Type: "captcha", Scope: "Ip", Value: "198.51.100.5"},
+			{Duration: "1h", Type: "ban", Scope: "username", Value: "root"},
+			{Duration: "-1h", Type: "ban", Scope: "Ip", Value: "198.51.100.6"},
+		},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func() int {
+		ds, err := r.client.Decisions(t.Context(), nil)
+		if err != nil {
+			t.Error(err)
+		}
+		return len(ds)
+	}
+	if n := count(); n != 2 {
+		t.Errorf("%d decisions, want captcha and user name", n)
+	}
+	r.stop()
+	r.start("")
+	if n := count(); n != 2 {
+		t.Errorf("%d decisions after a restart, want 2", n)
+	}
+	if n, err := r.client.DeleteDecisions(t.Context(), url.Values{"type": {"captcha"}}); n != 1 || err != nil || count() != 1 {
+		t.Errorf("delete = %d, %v; %d are left", n, err, count())
+	}
+	r.stop()
+}

@@ -15,6 +15,7 @@ type judge struct {
 	enforcer *enforce.Enforcer
 	record   *record
 	history  *decision.History
+	others   *others
 	ids      *decision.IDs
 	machine  string
 	log      *slog.Logger
@@ -56,13 +57,16 @@ func (j *judge) enforce(a *decision.Alert, now time.Time) []enforce.Refusal {
 	var bans []*decision.Decision
 	for _, d := range a.Decisions {
 		d.AlertID = a.ID
-		if _, err := d.Prefix(); err == nil && d.Type == decision.TypeBan && d.Until.After(now) {
+		if forKernel(d) && d.Until.After(now) {
 			bans = append(bans, d)
 			continue
 		}
 		d.ID = j.ids.NextDecision()
 		if d.UUID == "" {
 			d.UUID = decision.NewUUID()
+		}
+		if d.Until.After(now) {
+			j.others.add(d)
 		}
 	}
 	refused := j.enforcer.Ban(bans)

@@ -81,7 +81,7 @@ func (r *record) get() (*store.Store, error) {
 	if st := r.store.Load(); st != nil {
 		return st, nil
 	}
-	return nil, errors.Join(errNoRecord, r.why)
+	return nil, fmt.Errorf("%w: %w", errNoRecord, r.why)
 }
 
 var errNoRecord = errors.New("the record is not available")
