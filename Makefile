@@ -2,7 +2,6 @@
 GO       ?= go
 BIN      := bin/gabion
 PREFIX   ?= /usr/local
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 CLANG    := clang-19
 STRIP    := llvm-strip-19
 export CGO_ENABLED := 0
@@ -15,7 +14,7 @@ help: ## list the targets
 
 build: ## build bin/gabion, one static binary
 	@tools/need.sh go
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/gabion
+	$(GO) build -buildvcs=auto -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/gabion
 
 run: build ## show attacks detected and dropped in network namespaces; IFACE=eth0 protects a real interface
 	$(if $(IFACE),$(BIN) run --interface $(IFACE),$(BIN) lab)
