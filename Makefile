@@ -21,7 +21,7 @@ run: build ## show attacks detected and dropped in network namespaces; IFACE=eth
 
 test: build ## run all tests (as root: also those that load kernel programs)
 	@tools/need.sh go bpftool
-	$(GO) test -timeout 30m ./...
+	$(GO) run ./tools/gotest -timeout 30m ./...
 
 lint: ## gofmt, go vet, staticcheck
 	@tools/need.sh go

@@ -32,7 +32,7 @@ var layers = map[string]int{
 
 	"cmd/gabion": 11,
 
-	"tools/repo": 12,
+	"tools/repo": 12, "tools/gotest": 12,
 }
 
 // owners says which packages may import a library; its users elsewhere go through them.
