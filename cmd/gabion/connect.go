@@ -13,8 +13,6 @@ import (
 	"gabion/userspace/config"
 )
 
-const defaultConfigFile = config.DefaultFile
-
 // client returns a client of the daemon that the flags, the environment or the daemon's file name.
 // A file that cannot be read does not matter when the flags say all.
 func (a *app) client() (*client.Client, error) {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"gabion/bench/lab"
 )
 
 // Exit codes. A script tells "it says no" from "it could not ask".
@@ -59,6 +61,7 @@ func run(ctx context.Context, args []string, e env) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	err = advise(err)
 	var usage usageError
+	var inLab *lab.ExitError
 	switch {
 	case err == nil:
 		return exitOK
@@ -67,6 +70,8 @@ func run(ctx context.Context, args []string, e env) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(e.stderr, "gabion: %s\nSee '%s --help'.\n", printable(err.Error(), keepLines), cmd.CommandPath())
 		return exitUsage
+	case errors.As(err, &inLab): // the command has said itself what is wrong
+		return inLab.Code
 	}
 	fmt.Fprintf(e.stderr, "gabion: %s\n", printable(err.Error(), keepLines))
 	return exitFail

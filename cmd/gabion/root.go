@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"gabion/userspace/config"
 )
 
 // app is what all verbs share: the world and the global flags.
@@ -39,6 +41,7 @@ func newRoot(e env) *cobra.Command {
 			if a.output != outputHuman && a.output != outputJSON {
 				return usagef("unknown output format %q: use --output human or --output json", a.output)
 			}
+			a.config = orText(a.config, a.getenv("GABION_CONFIG"))
 			return nil
 		},
 	}
@@ -48,7 +51,7 @@ func newRoot(e env) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.output, "output", "o", outputHuman, "output format: human or json")
-	flags.StringVarP(&a.config, "config", "c", "", "the daemon's file (default "+defaultConfigFile+" when it exists)")
+	flags.StringVarP(&a.config, "config", "c", "", "the daemon's file (default from $GABION_CONFIG, then "+config.DefaultFile+" when it exists)")
 	flags.StringVar(&a.socket, "socket", "", "socket or URL of the daemon (default from $GABION_SOCKET, then the daemon's file)")
 	flags.StringVar(&a.keyFile, "key-file", "", "file with the API key (default api.key in the state directory)")
 	root.AddCommand(verbs(a)...)

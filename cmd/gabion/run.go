@@ -17,6 +17,7 @@ import (
 
 func newRunCommand(a *app) *cobra.Command {
 	var test bool
+	var interfaces []string
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon",
@@ -27,25 +28,41 @@ it finds. SIGHUP reloads rules, profiles and allowlist; SIGTERM stops it, and wh
 banned stays banned until its time is up.`,
 		Example: `  gabion run
   gabion run -c /etc/gabion/gabion.yaml
+  gabion run --interface eth0          protect this one, whatever the file says
   gabion run -t                        check configuration, rules and profiles`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(a.config)
-			if err != nil {
-				return err
-			}
+			load := func() (*config.Config, error) { return loadOver(a.config, interfaces) }
 			if test {
-				return a.testConfig(cfg)
+				return a.testConfig(load)
 			}
-			return a.runDaemon(cmd.Context(), cfg)
+			return a.runDaemon(cmd.Context(), load)
 		},
 	}
 	cmd.Flags().BoolVarP(&test, "test", "t", false, "check everything the daemon would load, then exit")
+	cmd.Flags().StringArrayVarP(&interfaces, "interface", "i", nil, "interface to protect, may be given again (default those of the file, then of the default route)")
 	return cmd
 }
 
+// loadOver reads the file at path and puts the interfaces, if any are given, in place of its own.
+func loadOver(path string, interfaces []string) (*config.Config, error) {
+	cfg, err := config.Load(path)
+	if err != nil || len(interfaces) == 0 {
+		return cfg, err
+	}
+	if err := config.CheckInterfaces(interfaces); err != nil {
+		return nil, usageError{fmt.Errorf("--interface: %w", err)}
+	}
+	cfg.Interfaces = interfaces
+	return cfg, nil
+}
+
 // testConfig loads what the daemon would load and prints every fault.
-func (a *app) testConfig(cfg *config.Config) error {
+func (a *app) testConfig(load func() (*config.Config, error)) error {
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
 	summary, err := daemon.Check(cfg, logger(io.Discard, cfg.Log), a.now)
 	if err != nil {
 		return err
@@ -57,7 +74,11 @@ func (a *app) testConfig(cfg *config.Config) error {
 	})
 }
 
-func (a *app) runDaemon(ctx context.Context, cfg *config.Config) error {
+func (a *app) runDaemon(ctx context.Context, load func() (*config.Config, error)) error {
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	hangup := make(chan os.Signal, 1)
@@ -65,6 +86,7 @@ func (a *app) runDaemon(ctx context.Context, cfg *config.Config) error {
 	defer signal.Stop(hangup)
 	return daemon.Run(ctx, daemon.Options{
 		Config:  cfg,
+		Load:    load,
 		Version: versionText(),
 		Hangup:  hangup,
 		Now:     a.now,

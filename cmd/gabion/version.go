@@ -1,17 +1,22 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"gabion/loader"
 )
 
 type versionInfo struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
 	Modified bool   `json:"modified,omitempty"`
+	BPFTag   string `json:"bpf_tag"` // of the XDP program, as bpftool prog shows it
+	BPFABI   int    `json:"bpf_abi"` // of the pinned maps
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }
@@ -24,12 +29,14 @@ func newVersionCommand(a *app) *cobra.Command {
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := buildVersion()
+			v.BPFTag, v.BPFABI = loader.Tag(), loader.ABI
 			return a.show(v, func(w io.Writer) error {
 				revision := v.Revision
 				if v.Modified {
 					revision += " (modified)"
 				}
-				return fields(w, "gabion", v.Version, "revision", revision, "go", v.Go, "platform", v.Platform)
+				return fields(w, "gabion", v.Version, "revision", revision,
+					"BPF object", fmt.Sprintf("tag %s, ABI %d", v.BPFTag, v.BPFABI), "go", v.Go, "platform", v.Platform)
 			})
 		},
 	}

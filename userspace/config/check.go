@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -23,13 +25,8 @@ func (c *Config) check() error {
 	if !filepath.IsAbs(c.StateDir) {
 		fail("state_dir", "state_dir must be an absolute path, not %q", c.StateDir)
 	}
-	for i, name := range c.Interfaces {
-		if name == "" || len(name) > 15 || strings.ContainsAny(name, "/ \t\n") {
-			fail("interfaces", "interfaces: %q cannot be the name of an interface", name)
-		}
-		if slices.Contains(c.Interfaces[:i], name) {
-			fail("interfaces", "interfaces: %s is listed twice", name)
-		}
+	if err := CheckInterfaces(c.Interfaces); err != nil {
+		fail("interfaces", "interfaces: %v", err)
 	}
 	if !c.Rules.Embedded && len(c.Rules.Dirs) == 0 {
 		fail("rules", "rules: embedded is off and dirs is empty, so nothing would be detected")
@@ -40,6 +37,26 @@ func (c *Config) check() error {
 		fail("retention", "retention: keep the record for an hour at least, not %s", c.Retention)
 	}
 	return errs.Err()
+}
+
+// maxInterface is the longest name that the kernel gives to an interface.
+const maxInterface = 15
+
+// CheckInterfaces says which of the names cannot be meant; whether they exist may change every day.
+func CheckInterfaces(names []string) error {
+	var errs []string
+	for i, name := range names {
+		if name == "" || len(name) > maxInterface || strings.ContainsAny(name, "/ \t\n") {
+			errs = append(errs, fmt.Sprintf("%q cannot be the name of an interface", name))
+		}
+		if slices.Contains(names[:i], name) {
+			errs = append(errs, name+" is named twice")
+		}
+	}
+	if len(errs) > 0 {
+		return errors.New(strings.Join(errs, "; "))
+	}
+	return nil
 }
 
 func (c *Config) checkAPI(fail func(key, format string, args ...any)) {

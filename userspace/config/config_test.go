@@ -78,7 +78,7 @@ func TestFaultsAreReportedAtOnceWithTheirPlace(t *testing.T) {
 			[]string{"c.yaml:1:1:", "state_dir", "c.yaml:3:9:", `unknown mode "fast"`, "c.yaml:4:9:", "192.0.2.300"}},
 		{"a relative state directory", "state_dir: data\n", []string{"c.yaml:1:1:", "absolute"}},
 		{"an interface name the kernel does not take", "interfaces: [eth0, waytoolonginterface]\n", []string{"c.yaml:1:1:", "waytoolonginterface"}},
-		{"an interface listed twice", "interfaces: [eth0, eth0]\n", []string{"listed twice"}},
+		{"an interface listed twice", "interfaces: [eth0, eth0]\n", []string{"eth0 is named twice"}},
 		{"a public listen address", "api: {listen: 203.0.113.1:80}\n", []string{"c.yaml:1:1:", "loopback"}},
 		{"a listen address without port", "api: {listen: localhost}\n", []string{"127.0.0.1:8480"}},
 		{"an allowlist of everything", "allow: [0.0.0.0/0]\n", []string{"c.yaml:1:9:", "covers every address"}},

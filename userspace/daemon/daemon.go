@@ -30,6 +30,7 @@ import (
 // Options are what a daemon is started with.
 type Options struct {
 	Config  *config.Config
+	Load    func() (*config.Config, error) // reads the configuration anew at a reload
 	Version string
 	Hangup  <-chan os.Signal // each receipt reloads rules, profiles and allowlist
 	Now     func() time.Time
@@ -39,6 +40,7 @@ type Options struct {
 // Daemon is the running whole.
 type Daemon struct {
 	version string
+	load    func() (*config.Config, error)
 	now     func() time.Time
 	log     *slog.Logger
 	started time.Time
@@ -90,7 +92,7 @@ func Run(ctx context.Context, o Options) error {
 
 func newDaemon(o Options) *Daemon {
 	d := &Daemon{
-		version: o.Version, now: o.Now, log: o.Log, started: o.Now(),
+		version: o.Version, load: o.Load, now: o.Now, log: o.Log, started: o.Now(),
 		health: newHealth(o.Log), ids: &decision.IDs{}, history: decision.NewHistory(), others: &others{},
 	}
 	d.config.Store(o.Config)

@@ -88,7 +88,7 @@ func (r *rig) start(extra string) {
 	r.cancel, r.ended = cancel, make(chan error, 1)
 	go func() {
 		r.ended <- Run(ctx, Options{
-			Config: cfg, Version: "test", Hangup: r.hangup, Now: time.Now, Log: slog.New(slog.NewTextHandler(r.log, nil)),
+			Config: cfg, Load: func() (*config.Config, error) { return config.Load(cfg.File) }, Version: "test", Hangup: r.hangup, Now: time.Now, Log: slog.New(slog.NewTextHandler(r.log, nil)),
 		})
 	}()
 	r.until("ready", func() bool { return strings.Contains(r.log.String(), "msg=ready") })

@@ -35,7 +35,7 @@ func (d *Daemon) runReloads(ctx context.Context, hangup <-chan os.Signal) error 
 // reload takes everything new or nothing: with any fault the old rules go on.
 func (d *Daemon) reload() error {
 	old := d.config.Load()
-	cfg, err := config.Load(old.File)
+	cfg, err := d.load()
 	if err != nil {
 		return d.keepOld(err)
 	}
