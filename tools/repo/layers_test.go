@@ -10,7 +10,7 @@ import (
 var layers = map[string]int{
 	"userspace/decision": 0, "userspace/yamlpos": 0, "userspace/grok": 0, "scenarios": 0, "bench/packet": 0, "bench/lab/topology": 0, "bench/lab/service": 0,
 
-	"userspace/event": 1, "bench/lab/report": 1,
+	"userspace/event": 1, "userspace/ruledoc": 1, "bench/lab/report": 1,
 
 	"userspace/expr": 2, "userspace/source": 2, "userspace/store": 2, "userspace/client": 2, "loader": 2,
 

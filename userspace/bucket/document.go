@@ -1,57 +1,46 @@
 package bucket
 
 import (
-	"strconv"
 	"strings"
 
+	"gabion/userspace/ruledoc"
 	"gabion/userspace/yamlpos"
 )
 
 // document is a scenario file's document: the complete list of keys.
 type document struct {
-	At          yamlpos.Mapping  `yaml:",mapping"`
-	Type        yamlpos.Text     `yaml:"type"`
-	Name        yamlpos.Text     `yaml:"name"`
-	Description yamlpos.Text     `yaml:"description"`
-	Filter      yamlpos.Text     `yaml:"filter"`
-	GroupBy     yamlpos.Text     `yaml:"groupby"`
-	Distinct    yamlpos.Text     `yaml:"distinct"`
-	Capacity    int              `yaml:"capacity"`
-	Leakspeed   yamlpos.Duration `yaml:"leakspeed"`
-	Duration    yamlpos.Duration `yaml:"duration"`
-	Blackhole   yamlpos.Duration `yaml:"blackhole"`
-	CacheSize   int              `yaml:"cache_size"`
-	Overflow    yamlpos.Text     `yaml:"overflow_filter"`
-	CancelOn    yamlpos.Text     `yaml:"cancel_on"`
-	Condition   yamlpos.Text     `yaml:"condition"`
-	Prior       float32          `yaml:"bayesian_prior"`
-	Threshold   float32          `yaml:"bayesian_threshold"`
-	Conditions  []map[string]any `yaml:"bayesian_conditions"`
-	Scope       scope            `yaml:"scope"`
-	Labels      map[string]any   `yaml:"labels"`
-	Reprocess   bool             `yaml:"reprocess"`
-	References  []string         `yaml:"references"`
-	Data        []dataFile       `yaml:"data"`
-	Format      yamlpos.Text     `yaml:"format"`
-	Version     yamlpos.Text     `yaml:"version"`
-	Debug       bool             `yaml:"debug"`
+	At          yamlpos.Mapping    `yaml:",mapping"`
+	Type        yamlpos.Text       `yaml:"type"`
+	Name        yamlpos.Text       `yaml:"name"`
+	Description yamlpos.Text       `yaml:"description"`
+	Filter      yamlpos.Text       `yaml:"filter"`
+	GroupBy     yamlpos.Text       `yaml:"groupby"`
+	Distinct    yamlpos.Text       `yaml:"distinct"`
+	Capacity    int                `yaml:"capacity"`
+	Leakspeed   yamlpos.Duration   `yaml:"leakspeed"`
+	Duration    yamlpos.Duration   `yaml:"duration"`
+	Blackhole   yamlpos.Duration   `yaml:"blackhole"`
+	CacheSize   int                `yaml:"cache_size"`
+	Overflow    yamlpos.Text       `yaml:"overflow_filter"`
+	CancelOn    yamlpos.Text       `yaml:"cancel_on"`
+	Condition   yamlpos.Text       `yaml:"condition"`
+	Prior       float32            `yaml:"bayesian_prior"`
+	Threshold   float32            `yaml:"bayesian_threshold"`
+	Conditions  []map[string]any   `yaml:"bayesian_conditions"`
+	Scope       scope              `yaml:"scope"`
+	Labels      map[string]any     `yaml:"labels"`
+	Reprocess   bool               `yaml:"reprocess"`
+	References  []string           `yaml:"references"`
+	Data        []ruledoc.DataFile `yaml:"data"`
+	Format      ruledoc.Format     `yaml:"format"`
+	Version     yamlpos.Text       `yaml:"version"`
+	Debug       bool               `yaml:"debug"`
 }
 
 type scope struct {
 	At         yamlpos.Mapping `yaml:",mapping"`
 	Type       yamlpos.Text    `yaml:"type"`
 	Expression yamlpos.Text    `yaml:"expression"`
-}
-
-type dataFile struct {
-	At        yamlpos.Mapping  `yaml:",mapping"`
-	SourceURL string           `yaml:"source_url"`
-	DestFile  yamlpos.Text     `yaml:"dest_file"`
-	Type      yamlpos.Text     `yaml:"type"`
-	Cache     *bool            `yaml:"cache"`
-	Strategy  string           `yaml:"strategy"`
-	Size      int              `yaml:"size"`
-	TTL       yamlpos.Duration `yaml:"ttl"`
 }
 
 // Bounds of what a scenario may ask for.
@@ -61,11 +50,9 @@ const (
 	maxName     = 256
 )
 
-// check returns everything that is wrong with the document besides its expressions.
+// check returns what is wrong with the document besides its expressions and what decoding said.
 func (d *document) check() (errs yamlpos.Errors) {
-	bad := func(key, format string, args ...any) {
-		errs = append(errs, d.At.Key(key).Errorf(format, args...))
-	}
+	bad := faultsOf(d.At, &errs)
 	for _, required := range []struct {
 		key  string
 		text yamlpos.Text
@@ -76,11 +63,6 @@ func (d *document) check() (errs yamlpos.Errors) {
 	}
 	if len(d.Name.Text) > maxName {
 		bad("name", "the name is longer than %d bytes", maxName)
-	}
-	if d.Format.Set {
-		if f, err := strconv.ParseFloat(d.Format.Text, 64); err != nil || !(f >= 1 && f <= 3) {
-			bad("format", "format %q is not supported: want 1.0 to 3.0", d.Format.Text)
-		}
 	}
 	if d.Blackhole < 0 {
 		bad("blackhole", "blackhole must not be negative")
@@ -93,11 +75,18 @@ func (d *document) check() (errs yamlpos.Errors) {
 	return errs
 }
 
+// faultsOf returns a function that notes what is wrong with a key, unless decoding did already.
+func faultsOf(at yamlpos.Mapping, errs *yamlpos.Errors) func(key, format string, args ...any) {
+	return func(key, format string, args ...any) {
+		if !at.Faulty(key) {
+			*errs = append(*errs, at.Key(key).Errorf(format, args...))
+		}
+	}
+}
+
 // checkType returns what is wrong with the bucket type and the keys that depend on it.
 func (d *document) checkType() (errs yamlpos.Errors) {
-	bad := func(key, format string, args ...any) {
-		errs = append(errs, d.At.Key(key).Errorf(format, args...))
-	}
+	bad := faultsOf(d.At, &errs)
 	switch d.Type.Text {
 	case kindLeaky:
 		if d.Capacity <= 0 || d.Capacity > maxCapacity {
@@ -138,13 +127,17 @@ func (d *document) checkType() (errs yamlpos.Errors) {
 // checkScope sets the default scope and returns what is wrong with it.
 func (d *document) checkScope() (errs yamlpos.Errors) {
 	s := &d.Scope
-	switch {
-	case s.Type.Text == "":
+	if s.Type.Text == "" {
 		s.Type.Text = "Ip"
-		fallthrough
+	}
+	if s.At.Faulty("type") { // or there is no scope
+		return nil
+	}
+	bad := faultsOf(s.At, &errs)
+	switch {
 	case s.Type.Text == "Ip":
 		if s.Expression.Text != "" {
-			errs = append(errs, s.At.Key("expression").Errorf("scope Ip takes no expression: its value is evt.Meta.source_ip"))
+			bad("expression", "scope Ip takes no expression: its value is evt.Meta.source_ip")
 		}
 	case s.Type.Text == "Range":
 	case s.Expression.Text == "":
@@ -152,7 +145,7 @@ func (d *document) checkScope() (errs yamlpos.Errors) {
 		if strings.EqualFold(s.Type.Text, "ip") || strings.EqualFold(s.Type.Text, "range") {
 			hint = ", or did you mean Ip or Range?"
 		}
-		errs = append(errs, s.At.Key("type").Errorf("scope %s needs an expression%s", s.Type.Text, hint))
+		bad("type", "scope %s needs an expression%s", s.Type.Text, hint)
 	}
 	return errs
 }

@@ -67,10 +67,9 @@ type Scenario struct {
 // Compile compiles a scenario document. The error is yamlpos.Errors with everything that is wrong.
 func Compile(doc *yamlpos.Document, deps Deps) (*Scenario, error) {
 	var d document
-	if err := doc.Decode(&d); err != nil {
-		return nil, err
-	}
-	errs := d.check()
+	var errs yamlpos.Errors
+	errs.Add(doc.Pos(), doc.Decode(&d))
+	errs = append(errs, d.check()...)
 	s := &Scenario{
 		Name: d.Name.Text, Description: d.Description.Text, Pos: doc.Pos(), Labels: d.Labels, Reprocess: d.Reprocess,
 		kind: d.Type.Text, capacity: d.Capacity, leak: d.Leakspeed.Std(), blackhole: d.Blackhole.Std(),
@@ -86,7 +85,9 @@ func Compile(doc *yamlpos.Document, deps Deps) (*Scenario, error) {
 	if len(errs) > 0 {
 		return nil, errs.Err()
 	}
-	loadData(d.Data, deps)
+	if deps.Lib != nil {
+		deps.Lib.LoadDeclared(d.Data)
+	}
 	return s, nil
 }
 
@@ -156,19 +157,6 @@ func (d *document) number() uint64 {
 		d.Distinct.Text, d.CancelOn.Text, d.Condition.Text, d.Overflow.Text, d.Scope.Type.Text, d.Scope.Expression.Text,
 		d.Capacity, d.Leakspeed, d.CacheSize)
 	return binary.LittleEndian.Uint64(h.Sum(nil))
-}
-
-// loadData loads the files that the scenario's expressions look things up in. A missing file makes
-// look-ups find nothing, which is no reason to lose the scenario.
-func loadData(files []dataFile, deps Deps) {
-	for _, f := range files {
-		if f.Type.Text == "" || deps.Lib == nil {
-			continue // only to be downloaded
-		}
-		if err := deps.Lib.LoadData(f.DestFile.Text, f.Type.Text); err != nil {
-			deps.Log.Error("data file not loaded", "file", f.DestFile.Text, "used_by", f.At.Pos().String(), "err", err)
-		}
-	}
 }
 
 // Number identifies the scenario's definition; it does not change with a reload that leaves the

@@ -34,9 +34,37 @@ overflow_filter: evt.Meta.x
 		got = append(got, fmt.Sprintf("%d:%d", e.Line, e.Column))
 	}
 	// Line 1 has two: no description, no leakspeed.
-	want := []string{"1:1", "1:1", "3:21", "4:14", "5:1", "6:1", "8:3", "9:1", "10:1", "11:18"}
+	want := []string{"1:1", "1:1", "3:21", "4:14", "5:1", "6:1", "8:3", "9:9", "10:1", "11:18"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("places (-want +got):\n%s\n%v", diff, err)
+	}
+}
+
+func TestWhatCannotBeDecodedHidesNoOtherFault(t *testing.T) {
+	_, err := compile(`type: leaky
+name: x
+descripton: misspelt, so not also missing
+filter: evt.Meta.a ==
+groupby: evt.Nope
+capacity: many
+leakspeed: 10 parsecs
+cancel_on: [a]
+scope: {typ: user, expression: evt.Nope}
+labels: {remediation: true}
+colour: red
+`)
+	want := strings.TrimSpace(`
+test.yaml:3:1: unknown key "descripton": did you mean "description"?
+test.yaml:4:21: unexpected token EOF
+test.yaml:5:14: type event.Event has no field Nope
+test.yaml:6:11: want a whole number, found "many"
+test.yaml:7:12: invalid duration "10 parsecs": write a number and a unit, such as 30s, 5m, 4h or 7d
+test.yaml:8:12: want text, found a list
+test.yaml:9:9: unknown key "typ": did you mean "type"?
+test.yaml:9:36: type event.Event has no field Nope
+test.yaml:11:1: unknown key "colour"`)
+	if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {
+		t.Errorf("error (-want +got):\n%s", diff)
 	}
 }
 

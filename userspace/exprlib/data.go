@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"gabion/userspace/expr"
+	"gabion/userspace/ruledoc"
 )
 
 // Bounds of a data file.
@@ -75,6 +76,19 @@ func (l *Lib) lookupFile(text, name string) string {
 func (l *Lib) unknownUnless(ok bool, helper, name string) {
 	if !ok && l.warned.first(helper+" "+name) {
 		l.deps.Log.Warn("data file not loaded", "helper", helper, "file", name)
+	}
+}
+
+// LoadDeclared loads the data files that a rule declares. One that is missing makes look-ups find
+// nothing, which is no reason to lose the rule: it is logged.
+func (l *Lib) LoadDeclared(files []ruledoc.DataFile) {
+	for _, f := range files {
+		if f.Type == "" {
+			continue // only to be downloaded
+		}
+		if err := l.LoadData(f.DestFile, f.Type); err != nil {
+			l.deps.Log.Error("data file not loaded", "file", f.DestFile, "used_by", f.At.Pos().String(), "err", err)
+		}
 	}
 }
 

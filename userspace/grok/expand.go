@@ -2,7 +2,6 @@ package grok
 
 import (
 	"fmt"
-	"iter"
 	"regexp"
 	"strconv"
 	"strings"
@@ -79,7 +78,7 @@ func (x *expander) expand(text string) ([]field, error) {
 func (x *expander) enter(name string) ([]field, error) {
 	text, ok := x.set.patterns[name]
 	if !ok {
-		return nil, x.set.unknown(name)
+		return nil, &UnknownPatternError{name}
 	}
 	for _, open := range x.stack {
 		if open == name {
@@ -103,42 +102,4 @@ func put(fields []field, f field) []field {
 		}
 	}
 	return append(fields, f)
-}
-
-// nearest returns the name that differs least from name, or "" when none is close.
-func nearest(name string, names iter.Seq[string]) string {
-	best, bestDist := "", len(name)/3+1
-	for n := range names {
-		d := distance(name, n, bestDist)
-		if d < bestDist || d == bestDist && best != "" && n < best {
-			best, bestDist = n, d
-		}
-	}
-	return best
-}
-
-// distance returns the number of letters to insert, delete or replace between a and b, ignoring
-// case; any value above limit stands for more.
-func distance(a, b string, limit int) int {
-	if len(a)-len(b) > limit || len(b)-len(a) > limit {
-		return limit + 1
-	}
-	a, b = strings.ToUpper(a), strings.ToUpper(b)
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

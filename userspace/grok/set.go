@@ -8,6 +8,7 @@ package grok
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"regexp"
 	"sync"
@@ -15,6 +16,14 @@ import (
 
 // ErrDefined says that a name was defined before. The first definition stays.
 var ErrDefined = errors.New("pattern is already defined")
+
+// UnknownPatternError says that an expression references a pattern that is not defined.
+type UnknownPatternError struct{ Name string }
+
+// Error names the pattern and what to do.
+func (e *UnknownPatternError) Error() string {
+	return fmt.Sprintf("unknown pattern %q: define it in pattern_syntax before it is used", e.Name)
+}
 
 // Set is a collection of named patterns. It is not safe for concurrent use while patterns are
 // added; compiled patterns do not depend on it.
@@ -37,6 +46,9 @@ func (s *Set) Has(name string) bool {
 	_, ok := s.patterns[name]
 	return ok
 }
+
+// Names returns the names that are defined, in no order.
+func (s *Set) Names() iter.Seq[string] { return maps.Keys(s.patterns) }
 
 // Text returns the pattern called name as it was written, "" when there is none.
 func (s *Set) Text(name string) string { return s.patterns[name] }
@@ -61,7 +73,7 @@ func (s *Set) Add(name, pattern string) error {
 func (s *Set) CompileName(name string) (*Pattern, error) {
 	text, ok := s.patterns[name]
 	if !ok {
-		return nil, s.unknown(name)
+		return nil, &UnknownPatternError{name}
 	}
 	return s.Compile(text)
 }
@@ -74,13 +86,6 @@ func (s *Set) Compile(expr string) (*Pattern, error) {
 		return nil, err
 	}
 	return newPattern(x.out.String(), fields)
-}
-
-func (s *Set) unknown(name string) error {
-	if near := nearest(name, maps.Keys(s.patterns)); near != "" {
-		return fmt.Errorf("unknown pattern %q: did you mean %q?", name, near)
-	}
-	return fmt.Errorf("unknown pattern %q: define it in pattern_syntax before it is used", name)
 }
 
 // nameOnly matches what a reference can name.

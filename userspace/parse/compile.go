@@ -3,6 +3,7 @@ package parse
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"gabion/userspace/expr"
 	"gabion/userspace/exprlib"
 	"gabion/userspace/grok"
+	"gabion/userspace/ruledoc"
 	"gabion/userspace/yamlpos"
 )
 
@@ -52,7 +54,9 @@ func Compile(docs []Doc, deps Deps) (*Pipeline, error) {
 		}
 		patterns = c.patterns
 		p.add(n)
-		c.loadData()
+		if deps.Lib != nil {
+			deps.Lib.LoadDeclared(c.data)
+		}
 	}
 	return p, errs.Err()
 }
@@ -63,25 +67,21 @@ type compiler struct {
 	patterns *grok.Set
 	stage    string
 	errs     yamlpos.Errors
-	partial  bool // decoding failed: what seems absent may be misspelled
-	data     []dataDocument
+	data     []ruledoc.DataFile
 }
 
 // document compiles a whole document; nil when it is to be left out.
 func (c *compiler) document(doc *yamlpos.Document) *node {
 	var d document
-	if err := doc.Decode(&d); err != nil {
-		c.errs.Add(doc.Pos(), err)
-		c.partial = true
-	}
+	c.errs.Add(doc.Pos(), doc.Decode(&d))
+	decoded := len(c.errs) == 0
 	if c.stage == "" {
 		c.errs.Add(doc.Pos(), errors.New("parser has no stage: put it below a stage folder or give it a stage key"))
 	}
-	if d.nameless() && !c.partial {
+	if d.nameless() && decoded {
 		c.deps.Log.Info("parser document without name left out", "file", doc.Pos().String())
 		return nil
 	}
-	c.errs.Add(d.At.Key("format"), d.checkFormat())
 	return c.node(&d, nil)
 }
 
@@ -118,11 +118,30 @@ func (c *compiler) node(d *document, parent *node) *node {
 	default:
 		c.errs = append(c.errs, d.OnSuccess.Errorf(0, "onsuccess %q: want continue or next_stage", d.OnSuccess.Text))
 	}
-	if d.empty() && !c.partial {
-		c.errs = append(c.errs, d.At.Pos().Errorf("node does nothing: it needs grok, nodes, statics or whitelist"))
+	if d.empty() {
+		c.missing(d.At, "node does nothing: it needs grok, nodes, statics or whitelist", "grok", "nodes", "statics", "whitelist")
 	}
 	c.data = append(c.data, d.Data...)
 	return n
+}
+
+// missing notes that a mapping lacks keys of which it needs one, unless decoding said already what
+// is wrong with one of them.
+func (c *compiler) missing(at yamlpos.Mapping, message string, keys ...string) {
+	if !slices.ContainsFunc(keys, at.Faulty) {
+		c.errs = append(c.errs, at.Pos().Errorf("%s", message))
+	}
+}
+
+// unknownPattern adds to an error about a pattern that is not defined which one may be meant.
+func (c *compiler) unknownPattern(err error) error {
+	var unknown *grok.UnknownPatternError
+	if errors.As(err, &unknown) {
+		if near := yamlpos.Nearest(unknown.Name, c.patterns.Names()); near != "" {
+			return fmt.Errorf("unknown pattern %q: did you mean %q?", unknown.Name, near)
+		}
+	}
+	return err
 }
 
 // expression compiles src; nil after noting its fault.
@@ -146,19 +165,6 @@ func (c *compiler) addPatterns(pairs yamlpos.OrderedMap) {
 			}
 			continue
 		}
-		c.errs.Add(pair.Value.Pos, err)
-	}
-}
-
-// loadData loads the document's data files. A file that is missing leaves its rules without
-// matches, which is no reason to lose the rest.
-func (c *compiler) loadData() {
-	for _, d := range c.data {
-		if d.Type == "" || c.deps.Lib == nil {
-			continue // only to be downloaded
-		}
-		if err := c.deps.Lib.LoadData(d.DestFile, d.Type); err != nil {
-			c.deps.Log.Error("data file not loaded", "file", d.DestFile, "used_by", d.At.Pos().String(), "err", err)
-		}
+		c.errs.Add(pair.Value.Pos, c.unknownPattern(err))
 	}
 }

@@ -3,12 +3,16 @@ package parse
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"gabion/userspace/exprlib"
 	"gabion/userspace/yamlpos"
@@ -38,6 +42,54 @@ nodes:
 	return p
 }
 
+func TestWhatCannotBeDecodedHidesNoOtherFault(t *testing.T) {
+	_, err := compile(t, testDeps(t), doc("s00", `name: n
+fliter: evt.Line.Raw == 'x'
+onsuccess: [stop]
+colour: red
+format: 9.0
+pattern_syntax: {A: '%{NOPE_NOPE}', B: [x]}
+grok: {pattren: '%{INT:i}', apply_on: Line.Raw, statics: [{meta: a}]}
+nodes:
+- filter: evt.Nope
+- grok: {name: SYSLOGLIN}
+  whitelist: {ip: [x], cidr: nowhere}
+- grok: nothing
+statics:
+- {meta: a, valeu: b}
+- {mata: a, value: b}
+- text
+stash:
+- {name: s, key: evt.Nope, valu: evt.Line.Raw, ttl: soon}
+`))
+	want := strings.TrimSpace(`
+rules/00.yaml:2:1: unknown key "fliter": did you mean "filter"?
+rules/00.yaml:3:12: want text, found a list
+rules/00.yaml:4:1: unknown key "colour"
+rules/00.yaml:5:9: format "9.0" is not supported: want 1.0 to 3.0
+rules/00.yaml:6:22: unknown pattern "NOPE_NOPE": define it in pattern_syntax before it is used
+rules/00.yaml:6:40: want text, found a list
+rules/00.yaml:7:8: unknown key "pattren": did you mean "pattern"?
+rules/00.yaml:7:59: static needs a value or an expression
+rules/00.yaml:9:15: type event.Event has no field Nope
+rules/00.yaml:9:3: node does nothing: it needs grok, nodes, statics or whitelist
+rules/00.yaml:10:16: unknown pattern "SYSLOGLIN": did you mean "SYSLOGLINE"?
+rules/00.yaml:10:9: grok needs apply_on or expression
+rules/00.yaml:11:20: "x" is no IP address
+rules/00.yaml:11:30: want a list, found "nowhere"
+rules/00.yaml:12:9: want a mapping, found "nothing"
+rules/00.yaml:14:13: unknown key "valeu": did you mean "value"?
+rules/00.yaml:15:4: unknown key "mata": did you mean "meta"?
+rules/00.yaml:16:3: want a mapping, found "text"
+rules/00.yaml:18:28: unknown key "valu": did you mean "value"?
+rules/00.yaml:18:22: type event.Event has no field Nope
+rules/00.yaml:18:53: invalid duration "soon": write a number and a unit, such as 30s, 5m, 4h or 7d`)
+	got := fmt.Sprint(err)
+	if diff := cmp.Diff(slices.Sorted(strings.SplitSeq(want, "\n")), slices.Sorted(strings.SplitSeq(got, "\n"))); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+}
+
 func TestCompileErrors(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"an unknown key", "name: n\nfilters: 'true'\nstatics: [{meta: a, value: b}]", `rules/00.yaml:2:1: unknown key "filters": did you mean "filter"?`},
@@ -50,6 +102,8 @@ func TestCompileErrors(t *testing.T) {
 		{"an unknown field in a filter", "name: n\nfilter: evt.Parse.x == ''\nstatics: [{meta: a, value: b}]", "2:"},
 		{"a filter that is no decision", "name: n\nfilter: evt.Line.Raw\nstatics: [{meta: a, value: b}]", "2:9: expression gives string, want"},
 		{"an unknown pattern name", "name: n\ngrok: {name: SYSLOGLIN, apply_on: Line.Raw}", `2:14: unknown pattern "SYSLOGLIN": did you mean "SYSLOGLINE"?`},
+		{"an unknown pattern that differs by case", "name: n\ngrok: {pattern: '%{ip:x}', apply_on: Line.Raw}", `did you mean "IP"?`},
+		{"an unknown pattern like no other", "name: n\ngrok: {name: ZZZZZZZZ, apply_on: Line.Raw}", `unknown pattern "ZZZZZZZZ": define it`},
 		{"an unknown pattern in a pattern", "name: n\ngrok:\n  pattern: '%{WROD:w}'\n  apply_on: Line.Raw", `3:13: unknown pattern "WROD"`},
 		{"a broken pattern in pattern_syntax", "name: n\npattern_syntax:\n  A: '(x'\nstatics: [{meta: a, value: b}]", "3:7: compile expression: error parsing regexp: missing closing )"},
 		{"a pattern defined too late", "name: n\npattern_syntax:\n  A: '%{B}'\n  B: x\nstatics: [{meta: a, value: b}]", `3:7: unknown pattern "B"`},

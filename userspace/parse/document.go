@@ -1,8 +1,7 @@
 package parse
 
 import (
-	"strconv"
-
+	"gabion/userspace/ruledoc"
 	"gabion/userspace/yamlpos"
 )
 
@@ -10,7 +9,7 @@ import (
 // node below it.
 type document struct {
 	At            yamlpos.Mapping    `yaml:",mapping"`
-	Format        yamlpos.Text       `yaml:"format"`
+	Format        ruledoc.Format     `yaml:"format"`
 	Name          yamlpos.Text       `yaml:"name"`
 	Author        string             `yaml:"author"`
 	Description   string             `yaml:"description"`
@@ -26,7 +25,7 @@ type document struct {
 	Statics       []staticDocument   `yaml:"statics"`
 	Stash         []stashDocument    `yaml:"stash"`
 	Whitelist     *whitelistDocument `yaml:"whitelist"`
-	Data          []dataDocument     `yaml:"data"`
+	Data          []ruledoc.DataFile `yaml:"data"`
 }
 
 type grokDocument struct {
@@ -66,17 +65,6 @@ type whitelistDocument struct {
 	Expressions []yamlpos.Text `yaml:"expression"`
 }
 
-type dataDocument struct {
-	At        yamlpos.Mapping  `yaml:",mapping"`
-	SourceURL string           `yaml:"source_url"`
-	DestFile  string           `yaml:"dest_file"`
-	Type      string           `yaml:"type"`
-	Cache     *bool            `yaml:"cache"`
-	Strategy  string           `yaml:"strategy"`
-	Size      int              `yaml:"size"`
-	TTL       yamlpos.Duration `yaml:"ttl"`
-}
-
 // nameless says that the document describes nothing: such documents are left out silently.
 func (d *document) nameless() bool {
 	return d.Name.Text == "" && d.Author == "" && d.Description == ""
@@ -86,15 +74,4 @@ func (d *document) nameless() bool {
 func (d *document) empty() bool {
 	w := d.Whitelist
 	return d.Grok == nil && len(d.Nodes) == 0 && len(d.Statics) == 0 && (w == nil || len(w.IP)+len(w.CIDR)+len(w.Expressions) == 0)
-}
-
-// checkFormat returns an error unless the document's format is one that is read here.
-func (d *document) checkFormat() error {
-	if !d.Format.Set {
-		return nil
-	}
-	if f, err := strconv.ParseFloat(d.Format.Text, 64); err != nil || !(f >= 1 && f <= 3) {
-		return d.Format.Errorf(0, "format %q is not supported: want 1.0 to 3.0", d.Format.Text)
-	}
-	return nil
 }

@@ -27,20 +27,20 @@ func (c *compiler) grok(d *grokDocument) *grokStep {
 	switch {
 	case d.Name.Text != "":
 		if g.pattern, err = c.patterns.CompileName(d.Name.Text); err != nil {
-			c.errs.Add(d.Name.Pos, err)
+			c.errs.Add(d.Name.Pos, c.unknownPattern(err))
 		}
 	case d.Pattern.Text != "":
 		if g.pattern, err = c.patterns.Compile(d.Pattern.Text); err != nil {
-			c.errs.Add(d.Pattern.Pos, err)
+			c.errs.Add(d.Pattern.Pos, c.unknownPattern(err))
 		}
-	case !c.partial:
-		c.errs = append(c.errs, d.At.Pos().Errorf("grok needs a name or a pattern"))
+	default:
+		c.missing(d.At, "grok needs a name or a pattern", "name", "pattern")
 	}
 	switch {
 	case d.Expression.Text != "":
 		g.expression = c.expression(d.Expression, expr.Any)
-	case d.ApplyOn == "" && !c.partial:
-		c.errs = append(c.errs, d.At.Pos().Errorf("grok needs apply_on or expression"))
+	case d.ApplyOn == "":
+		c.missing(d.At, "grok needs apply_on or expression", "apply_on", "expression")
 	}
 	g.statics = c.statics(d.Statics)
 	return g

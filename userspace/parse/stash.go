@@ -1,6 +1,8 @@
 package parse
 
 import (
+	"slices"
+
 	"gabion/userspace/expr"
 	"gabion/userspace/exprlib"
 	"gabion/userspace/yamlpos"
@@ -22,7 +24,7 @@ func (c *compiler) stash(d *stashDocument) *stash {
 	switch {
 	case c.deps.Lib == nil:
 		c.errs = append(c.errs, d.At.Pos().Errorf("stashes are not available here"))
-	case c.partial: // what is missing may be misspelled
+	case slices.ContainsFunc([]string{"name", "size", "ttl"}, d.At.Faulty): // decoding said what is wrong
 	default:
 		var err error
 		s.to, err = c.deps.Lib.Stash(exprlib.StashConfig{Name: d.Name, Size: d.Size, TTL: d.TTL.Std()})
@@ -35,9 +37,7 @@ func (c *compiler) stashExpression(d *stashDocument, src yamlpos.Text, key strin
 	if src.Text != "" {
 		return c.expression(src, expr.String)
 	}
-	if !c.partial {
-		c.errs = append(c.errs, d.At.Key(key).Errorf("stash needs an expression as %s", key))
-	}
+	c.missing(d.At, "stash needs an expression as "+key, key)
 	return nil
 }
 

@@ -30,8 +30,8 @@ func (c *compiler) static(d *staticDocument) *static {
 	case d.Value != "":
 	case d.Expression.Text != "":
 		s.expression = c.expression(d.Expression, expr.Any)
-	case !c.partial && !d.At.Has("value"):
-		c.errs = append(c.errs, d.At.Pos().Errorf("static needs a value or an expression"))
+	case !d.At.Has("value"):
+		c.missing(d.At, "static needs a value or an expression", "value", "expression")
 	}
 	return s
 }
@@ -49,9 +49,8 @@ func (c *compiler) destination(d *staticDocument) func(*run, *node, string) {
 		return func(r *run, _ *node, value string) { r.evt.Enriched[d.Enriched] = value }
 	case d.Target != "":
 		return c.target(d)
-	case !c.partial:
-		c.errs = append(c.errs, d.At.Pos().Errorf("static needs meta, parsed, enriched, target or method"))
 	}
+	c.missing(d.At, "static needs meta, parsed, enriched, target or method", "meta", "parsed", "enriched", "target", "method")
 	return ignore
 }
 

@@ -54,13 +54,18 @@ const defaultDuration = 4 * time.Hour
 // maxDuration bounds a decision: a far end would not fit the kernel's clock.
 const maxDuration = 10 * 365 * 24 * time.Hour
 
-// check returns everything that is wrong with the document besides its expressions.
+// check returns what is wrong with the document besides its expressions and what decoding said.
 func (d *document) check() (errs yamlpos.Errors) {
+	bad := func(at yamlpos.Mapping, key, format string, args ...any) {
+		if !at.Faulty(key) {
+			errs = append(errs, at.Key(key).Errorf(format, args...))
+		}
+	}
 	if d.Name.Text == "" {
-		errs = append(errs, d.At.Key("name").Errorf("a profile needs a name"))
+		bad(d.At, "name", "a profile needs a name")
 	}
 	if len(d.Filters) == 0 {
-		errs = append(errs, d.At.Key("filters").Errorf("a profile needs at least one filter; \"true\" takes every alert"))
+		bad(d.At, "filters", "a profile needs at least one filter; \"true\" takes every alert")
 	}
 	for _, c := range []struct {
 		key   string
@@ -72,15 +77,15 @@ func (d *document) check() (errs yamlpos.Errors) {
 		{"on_error", d.OnError, []string{"", actionContinue, actionBreak, actionApply, actionIgnore}},
 	} {
 		if !slices.Contains(c.valid, c.text.Text) {
-			errs = append(errs, d.At.Key(c.key).Errorf("%s %q: want one of %s", c.key, c.text.Text, strings.Join(c.valid[1:], ", ")))
+			bad(d.At, c.key, "%s %q: want one of %s", c.key, c.text.Text, strings.Join(c.valid[1:], ", "))
 		}
 	}
 	for _, e := range d.Decisions {
 		if e.Type == "" {
-			errs = append(errs, e.At.Key("type").Errorf("a decision needs a type, such as ban"))
+			bad(e.At, "type", "a decision needs a type, such as ban")
 		}
 		if e.Duration < 0 || e.Duration.Std() > maxDuration {
-			errs = append(errs, e.At.Key("duration").Errorf("duration %s is outside 0 to %s", e.Duration, maxDuration))
+			bad(e.At, "duration", "duration %s is outside 0 to %s", e.Duration, maxDuration)
 		}
 	}
 	return errs

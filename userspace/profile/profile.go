@@ -50,9 +50,7 @@ func compile(doc *yamlpos.Document, c *expr.Compiler) (*compiled, error) {
 	var out compiled
 	var errs yamlpos.Errors
 	errs.Add(doc.Pos(), doc.Decode(&out.document))
-	if len(errs) == 0 {
-		errs = append(errs, out.check()...)
-	}
+	errs = append(errs, out.check()...)
 	for _, text := range out.Filters {
 		f, err := c.Compile(text, expr.EnvProfile, expr.Bool)
 		errs.Add(text.Pos, err)

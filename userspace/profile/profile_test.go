@@ -51,6 +51,35 @@ func taken(a *decision.Alert) string {
 	return strings.Join(out, "; ")
 }
 
+func TestWhatCannotBeDecodedHidesNoOtherFault(t *testing.T) {
+	_, err := compileText(`nam: p
+filters: [Alert.Nope, 'Alert.Remediation', 'Alert.GetScope(']
+on_success: stop
+on_failure: [x]
+colour: red
+duration_expr: Nope
+decisions:
+- {typ: ban, duration: 4 hours}
+- {type: ban, duration: 999999h}
+- {}
+`, 0)
+	want := strings.TrimSpace(`
+profiles.yaml:1:1: unknown key "nam": did you mean "name"?
+profiles.yaml:2:17: type decision.Alert has no field Nope
+profiles.yaml:2:59: unexpected token EOF
+profiles.yaml:3:1: on_success "stop": want one of continue, break
+profiles.yaml:4:13: want text, found a list
+profiles.yaml:5:1: unknown key "colour"
+profiles.yaml:6:16: unknown name Nope
+profiles.yaml:8:4: unknown key "typ": did you mean "type"?
+profiles.yaml:8:24: invalid duration "4 hours": write a number and a unit, such as 30s, 5m, 4h or 7d
+profiles.yaml:9:15: duration 999999h0m0s is outside 0 to 87600h0m0s
+profiles.yaml:10:3: a decision needs a type, such as ban`)
+	if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+}
+
 func TestDefaultProfilesBanLongerEachTime(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -164,7 +193,8 @@ nonsense: 1
 	}
 	want := []string{
 		"1:1 a profile needs a name", "1:17 type decision.Alert has no field Nope",
-		`2:1 on_success "stop": want one of continue, break`, "4:5 a decision needs a type, such as ban", `10:1 unknown key "nonsense"`,
+		`2:1 on_success "stop": want one of continue, break`, "4:5 a decision needs a type, such as ban",
+		"9:1 a profile needs at least one filter; \"true\" takes every alert", `10:1 unknown key "nonsense"`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -173,19 +174,24 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value) {
 		d.errorf(n, "want a mapping, found %s", kindName(n))
 		return
 	}
-	m := Mapping{pos: d.doc.pos(n), keys: map[string]Position{}}
+	m := Mapping{pos: d.doc.pos(n), keys: map[string]Position{}, faulty: map[string]bool{}}
 	for _, e := range d.entries(n) {
 		m.keys[e.key.Value] = d.doc.pos(e.key)
 		index, ok := fields.byName[e.key.Value]
 		if !ok {
 			hint := ""
-			if s := suggest(e.key.Value, fields.names); s != "" {
+			if s := Nearest(e.key.Value, slices.Values(fields.names)); s != "" {
 				hint = fmt.Sprintf(": did you mean %q?", s)
+				m.faulty[s] = true
 			}
 			d.errorf(e.key, "unknown key %q%s", shorten(e.key.Value), hint)
 			continue
 		}
+		before := len(d.errs) + d.dropped
 		d.value(e.value, v.FieldByIndex(index))
+		if len(d.errs)+d.dropped > before {
+			m.faulty[e.key.Value] = true
+		}
 	}
 	for _, index := range fields.mappings {
 		v.FieldByIndex(index).Set(reflect.ValueOf(m))

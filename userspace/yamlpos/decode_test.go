@@ -237,3 +237,34 @@ func TestParseDurationReadsDays(t *testing.T) {
 		}
 	}
 }
+
+func TestAMappingSaysOfWhichKeysDecodingComplained(t *testing.T) {
+	type item struct {
+		At    Mapping `yaml:",mapping"`
+		Size  int     `yaml:"size"`
+		Name  string  `yaml:"name"`
+		Inner struct {
+			At   Mapping `yaml:",mapping"`
+			Size int     `yaml:"size"`
+		} `yaml:"inner"`
+	}
+	docs, err := Parse("f.yaml", []byte("naem: x\nsize: big\ninner: {size: 1}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v item
+	if err := docs[0].Decode(&v); err == nil {
+		t.Fatal("decoded without complaint")
+	}
+	for key, want := range map[string]bool{"name": true, "size": true, "inner": false, "other": false} {
+		if got := v.At.Faulty(key); got != want {
+			t.Errorf("Faulty(%q) = %v, want %v", key, got, want)
+		}
+	}
+	if v.Inner.At.Faulty("size") {
+		t.Error("a good key of a mapping inside is faulty")
+	}
+	if !(Mapping{}).Faulty("size") {
+		t.Error("a mapping that was not read has a good key")
+	}
+}

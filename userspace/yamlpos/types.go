@@ -10,8 +10,9 @@ import (
 
 // Mapping receives where a mapping and its keys are, as a struct field tagged `yaml:",mapping"`.
 type Mapping struct {
-	pos  Position
-	keys map[string]Position
+	pos    Position
+	keys   map[string]Position
+	faulty map[string]bool
 }
 
 // Pos returns where the mapping begins.
@@ -30,6 +31,11 @@ func (m Mapping) Has(name string) bool {
 	_, ok := m.keys[name]
 	return ok
 }
+
+// Faulty reports whether Decode found fault with a key already: its value is of a wrong type, or
+// another key reads like a misspelling of it. Of a Mapping that was not read every key is. Whoever
+// checks the decoded values further says nothing about such a key.
+func (m Mapping) Faulty(name string) bool { return m.keys == nil || m.faulty[name] }
 
 // OrderedMap is a mapping of text to text in the order of the file.
 type OrderedMap []Pair

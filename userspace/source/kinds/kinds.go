@@ -75,7 +75,7 @@ func kindOf(doc *yamlpos.Document) (string, error) {
 	if _, ok := kinds[name.Text]; ok {
 		return name.Text, nil
 	}
-	if near := nearest(name.Text); near != "" {
+	if near := yamlpos.Nearest(name.Text, maps.Keys(kinds)); near != "" {
 		return "", yamlpos.Errors{name.Errorf(0, "unknown source %q: did you mean %q? There are %s", name.Text, near, list())}
 	}
 	return "", yamlpos.Errors{name.Errorf(0, "unknown source %q: there are %s", name.Text, list())}
@@ -83,40 +83,3 @@ func kindOf(doc *yamlpos.Document) (string, error) {
 
 // list returns the kinds as text.
 func list() string { return strings.Join(slices.Sorted(maps.Keys(kinds)), ", ") }
-
-// nearest returns the kind that a misspelt name most probably means, or nothing.
-func nearest(name string) string {
-	const most = 3 // changed letters
-	best, distance := "", most+1
-	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		if d := changes(strings.ToLower(name), kind); d < min(distance, len(kind)) {
-			best, distance = kind, d
-		}
-	}
-	return best
-}
-
-// changes counts the letters to insert, delete or replace to make b of a.
-func changes(a, b string) int {
-	const longest = 64
-	if len(a) > longest {
-		return longest
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}
