@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gabion/userspace/config"
-	"gabion/userspace/daemon"
+	"gabion/userspace/daemon/rulebook"
 	"gabion/userspace/decision"
 	"gabion/userspace/engine"
 )
@@ -80,7 +80,7 @@ access logs.`,
 
 func (a *app) replay(ctx context.Context, cfg *config.Config, kind, file string) error {
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	book, err := daemon.LoadRules(cfg, daemon.RuleDeps{Now: a.now, Log: log})
+	book, err := rulebook.Load(cfg, rulebook.Deps{Now: a.now, Log: log})
 	if err != nil {
 		return err
 	}

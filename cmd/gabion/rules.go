@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gabion/userspace/config"
-	"gabion/userspace/daemon"
+	"gabion/userspace/daemon/rulebook"
 )
 
 func newRulesCommand(a *app) *cobra.Command {
@@ -33,7 +33,7 @@ func newRulesList(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			book, err := daemon.LoadRules(cfg, daemon.RuleDeps{Now: a.now, Log: slog.New(slog.DiscardHandler)})
+			book, err := rulebook.Load(cfg, rulebook.Deps{Now: a.now, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ func newRulesCheck(a *app) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			cfg := config.Default()
 			cfg.Rules = config.Rules{Embedded: embedded, Dirs: args}
-			book, err := daemon.LoadRules(cfg, daemon.RuleDeps{Now: a.now, Log: slog.New(slog.DiscardHandler)})
+			book, err := rulebook.Load(cfg, rulebook.Deps{Now: a.now, Log: slog.New(slog.DiscardHandler)})
 			if len(book.Faults) > 0 {
 				return book.Faults
 			}

@@ -10,11 +10,11 @@ import (
 var layers = map[string]int{
 	"userspace/decision": 0, "userspace/yamlpos": 0, "userspace/grok": 0, "scenarios": 0, "bench/packet": 0, "bench/lab/topology": 0, "bench/lab/service": 0,
 
-	"userspace/event": 1, "userspace/ruledoc": 1, "bench/lab/report": 1,
+	"userspace/event": 1, "userspace/daemon/health": 1, "userspace/daemon/tasks": 1, "userspace/ruledoc": 1, "bench/lab/report": 1,
 
 	"userspace/expr": 2, "userspace/source": 2, "userspace/store": 2, "userspace/client": 2, "loader": 2,
 
-	"userspace/exprlib": 3, "userspace/source/file": 3, "userspace/source/journald": 3, "userspace/source/kernel": 3, "userspace/enforce": 3,
+	"userspace/exprlib": 3, "userspace/source/file": 3, "userspace/source/journald": 3, "userspace/source/kernel": 3, "userspace/enforce": 3, "userspace/daemon/links": 3, "userspace/daemon/record": 3,
 
 	"userspace/enrich": 4, "userspace/source/kinds": 4, "bench/lab/observe": 4,
 
@@ -24,7 +24,7 @@ var layers = map[string]int{
 
 	"userspace/engine": 7, "userspace/config": 7,
 
-	"userspace/api": 8,
+	"userspace/api": 8, "userspace/daemon/inputs": 8, "userspace/daemon/rulebook": 8,
 
 	"userspace/daemon": 9,
 
@@ -47,7 +47,7 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":         {"cmd/gabion"},
 	"github.com/prometheus":          {"userspace/api", "userspace/daemon"},
 	"github.com/coreos/go-systemd":   {"userspace/daemon"},
-	"github.com/vishvananda/netlink": {"loader", "userspace/enforce", "userspace/daemon", "userspace/config", "bench/lab", "bench/lab/topology"},
+	"github.com/vishvananda/netlink": {"loader", "userspace/enforce", "userspace/daemon/links", "bench/lab", "bench/lab/topology"},
 }
 
 func TestAPackageImportsOnlyLowerLayers(t *testing.T) {

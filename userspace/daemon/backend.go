@@ -45,7 +45,7 @@ func (b backend) Submit(ctx context.Context, alerts []*decision.Alert) ([]api.Re
 	}
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
-	st, err := b.record.get()
+	st, err := b.record.Get()
 	if err == nil {
 		err = st.Sync(ctx)
 	}
@@ -57,7 +57,7 @@ func (b backend) Submit(ctx context.Context, alerts []*decision.Alert) ([]api.Re
 
 // Alerts implements api.Backend.
 func (b backend) Alerts(ctx context.Context, f store.AlertFilter) ([]*decision.Alert, error) {
-	st, err := b.record.get()
+	st, err := b.record.Get()
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (b backend) Alerts(ctx context.Context, f store.AlertFilter) ([]*decision.A
 
 // Alert implements api.Backend.
 func (b backend) Alert(ctx context.Context, id int64) (*decision.Alert, error) {
-	st, err := b.record.get()
+	st, err := b.record.Get()
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (b backend) End(ctx context.Context, ids []uint64) error {
 	kernel := b.enforcer.Unban(ids)
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
-	st, err := b.record.get()
+	st, err := b.record.Get()
 	if err == nil {
 		// What was decided a moment ago may still wait in the queue; the update comes behind it.
 		err = st.EndDecisions(ctx, ids, b.now())
@@ -113,7 +113,7 @@ func (b backend) Allows(ctx context.Context) ([]client.Allow, error) {
 		return nil, err
 	}
 	recorded := map[netip.Prefix]store.Allow{}
-	if st, err := b.record.get(); err == nil {
+	if st, err := b.record.Get(); err == nil {
 		list, err := st.Allows(ctx)
 		if err != nil {
 			return nil, err
@@ -172,7 +172,7 @@ func (b backend) Allow(ctx context.Context, p netip.Prefix, req client.AllowRequ
 	b.log.Info("allowed by a client", "prefix", p, "comment", req.Comment, "for", orForever(req.Duration))
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
-	st, err := b.record.get()
+	st, err := b.record.Get()
 	if err == nil {
 		err = st.AddAllow(ctx, entry)
 	}
@@ -190,7 +190,7 @@ func (b backend) Disallow(ctx context.Context, p netip.Prefix) (bool, error) {
 	if slices.Contains(b.config.Load().Allowed(), p) {
 		return false, fmt.Errorf("%s is allowed by %s (allow): take it out there and reload", p, b.config.Load().File)
 	}
-	st, err := b.record.get()
+	st, err := b.record.Get()
 	if err != nil {
 		return false, err
 	}
@@ -261,7 +261,7 @@ func (b backend) whyBan(ctx context.Context, d *decision.Decision, now time.Time
 
 // alertOf returns the alert that led to a decision; one raised a moment ago may not be recorded yet.
 func (b backend) alertOf(ctx context.Context, d *decision.Decision) (*decision.Alert, error) {
-	st, err := b.record.get()
+	st, err := b.record.Get()
 	if err != nil {
 		return nil, err
 	}
@@ -277,7 +277,7 @@ const maxPast = 10
 
 func (b backend) past(ctx context.Context, addr netip.Addr, now time.Time) []client.WhyPast {
 	out := []client.WhyPast{}
-	st, err := b.record.get()
+	st, err := b.record.Get()
 	if err != nil {
 		return out
 	}

@@ -21,6 +21,12 @@ import (
 
 	"gabion/loader"
 	"gabion/userspace/config"
+	"gabion/userspace/daemon/health"
+	"gabion/userspace/daemon/inputs"
+	"gabion/userspace/daemon/links"
+	"gabion/userspace/daemon/record"
+	"gabion/userspace/daemon/rulebook"
+	"gabion/userspace/daemon/tasks"
 	"gabion/userspace/decision"
 	"gabion/userspace/enforce"
 	"gabion/userspace/engine"
@@ -46,11 +52,11 @@ type Daemon struct {
 	started time.Time
 
 	config   atomic.Pointer[config.Config]
-	book     atomic.Pointer[Rulebook]
+	book     atomic.Pointer[rulebook.Book]
 	reloaded atomic.Pointer[time.Time]
 
-	health   *health
-	record   *record
+	health   *health.Board
+	record   *record.Record
 	ids      *decision.IDs
 	history  *decision.History
 	others   *others
@@ -60,8 +66,8 @@ type Daemon struct {
 	enforcer *enforce.Enforcer
 	judge    *judge
 	engine   *engine.Engine
-	links    *links // nil with kernel.mode off
-	inputs   []*input
+	links    *links.Links // nil with kernel.mode off
+	inputs   []*inputs.Input
 	drift    driftCount
 }
 
@@ -81,7 +87,7 @@ func Run(ctx context.Context, o Options) error {
 		return errors.Join(err, d.close())
 	}
 	d.engine.Start()
-	err = runTasks(ctx, d.tasks(o, server, listeners))
+	err = tasks.Run(ctx, d.tasks(o, server, listeners))
 	notify(d.log, "STOPPING=1")
 	d.log.Info("stopping: draining what was read")
 	d.engine.Close()
@@ -93,11 +99,11 @@ func Run(ctx context.Context, o Options) error {
 func newDaemon(o Options) *Daemon {
 	d := &Daemon{
 		version: o.Version, load: o.Load, now: o.Now, log: o.Log, started: o.Now(),
-		health: newHealth(o.Log), ids: &decision.IDs{}, history: decision.NewHistory(), others: &others{},
+		health: health.New(o.Log), ids: &decision.IDs{}, history: decision.NewHistory(), others: &others{},
 	}
 	d.config.Store(o.Config)
 	d.reloaded.Store(&d.started)
-	d.record = newRecord(o.Config.StateDir, o.Log, d.health)
+	d.record = record.New(o.Config.StateDir, o.Log, d.health)
 	return d
 }
 
@@ -105,13 +111,13 @@ func newDaemon(o Options) *Daemon {
 // does not load are fatal.
 func (d *Daemon) open(ctx context.Context) error {
 	cfg := d.config.Load()
-	book, err := LoadRules(cfg, d.ruleDeps())
+	book, err := rulebook.Load(cfg, d.ruleDeps())
 	if err != nil {
 		return err
 	}
 	d.book.Store(book)
 	d.reportRules(book)
-	if err := d.record.open(ctx); err != nil {
+	if err := d.record.Open(ctx); err != nil {
 		// Numbers given out meanwhile must not meet those on record.
 		d.ids.Raise(d.started.Unix(), uint64(d.started.Unix()))
 	}
@@ -130,12 +136,12 @@ func (d *Daemon) open(ctx context.Context) error {
 		enforcer: d.enforcer, record: d.record, history: d.history, others: d.others, ids: d.ids, machine: host, log: d.log, now: d.now,
 	}
 	if err := d.enforcer.Allow(cfg.Allowed(), time.Time{}); err != nil {
-		d.health.report("allowlist", err)
+		d.health.Report("allowlist", err)
 	}
 	d.restore(ctx)
 	d.reconcile()
 	if d.links != nil {
-		d.links.check(d.now()) // before the sources: what they find is to be dropped at once
+		d.links.Check(d.now()) // before the sources: what they find is to be dropped at once
 	}
 	d.engine = engine.New(engine.Config{
 		Rules: book.Rules, Profiles: book.Profiles, Workers: runtime.GOMAXPROCS(0), Shards: runtime.GOMAXPROCS(0),
@@ -144,20 +150,20 @@ func (d *Daemon) open(ctx context.Context) error {
 	return d.openSources(cfg)
 }
 
-func (d *Daemon) ruleDeps() RuleDeps {
-	return RuleDeps{History: d.history, Now: d.now, Log: d.log}
+func (d *Daemon) ruleDeps() rulebook.Deps {
+	return rulebook.Deps{History: d.history, Now: d.now, Log: d.log}
 }
 
 // reportRules says which rules are left out, each fault with its place.
-func (d *Daemon) reportRules(book *Rulebook) {
+func (d *Daemon) reportRules(book *rulebook.Book) {
 	for _, e := range book.Faults {
 		d.log.Error("rule left out", "err", e)
 	}
 	if n := len(book.Faults); n > 0 {
-		d.health.report("rules", fmt.Errorf("%d faults, and what has them is left out; the first: %w", n, book.Faults[0]))
+		d.health.Report("rules", fmt.Errorf("%d faults, and what has them is left out; the first: %w", n, book.Faults[0]))
 		return
 	}
-	d.health.report("rules", nil)
+	d.health.Report("rules", nil)
 }
 
 // openKernel makes or takes over the data plane. With mode off a table in memory stands in.
@@ -179,10 +185,9 @@ func (d *Daemon) openKernel(cfg *config.Config) error {
 		return fmt.Errorf("%w\nTo detect without dropping, set kernel: {mode: off} in the configuration", err)
 	}
 	d.table = d.plane
-	d.links = &links{
-		plane: d.plane, mode: mode, log: d.log, health: d.health, list: net.Interfaces,
-		want: d.wantedInterfaces, state: map[string]*link{},
-	}
+	d.links = links.New(links.Config{
+		Plane: d.plane, Mode: mode, Log: d.log, Health: d.health, List: net.Interfaces, Want: d.wantedInterfaces,
+	})
 	return nil
 }
 
@@ -199,7 +204,7 @@ func (d *Daemon) wantedInterfaces() (names []string, only bool, err error) {
 
 // ended asks the record which decisions are over.
 func (d *Daemon) ended(ids []uint64) (map[uint64]bool, error) {
-	st, err := d.record.get()
+	st, err := d.record.Get()
 	if err != nil {
 		return nil, err
 	}
@@ -210,10 +215,10 @@ func (d *Daemon) ended(ids []uint64) (map[uint64]bool, error) {
 // are judged when it is back.
 func (d *Daemon) restore(ctx context.Context) {
 	var active []*decision.Decision
-	st, err := d.record.get()
+	st, err := d.record.Get()
 	if err == nil {
 		active, err = d.recall(ctx, st)
-		d.health.report("restore", err)
+		d.health.Report("restore", err)
 	}
 	for _, a := range active {
 		if !forKernel(a) {
@@ -221,7 +226,7 @@ func (d *Daemon) restore(ctx context.Context) {
 		}
 	}
 	if err := d.enforcer.Restore(active); err != nil {
-		d.health.report("restore", err)
+		d.health.Report("restore", err)
 	}
 	d.log.Info("bans restored", "count", len(active))
 }
@@ -246,7 +251,7 @@ func (d *Daemon) recall(ctx context.Context, st *store.Store) ([]*decision.Decis
 	for _, a := range allows {
 		if a.ExpiresAt.IsZero() || a.ExpiresAt.After(now) {
 			if err := d.enforcer.Allow([]netip.Prefix{a.Prefix}, a.ExpiresAt); err != nil {
-				d.health.report("allowlist", err)
+				d.health.Report("allowlist", err)
 			}
 		}
 	}
@@ -255,7 +260,7 @@ func (d *Daemon) recall(ctx context.Context, st *store.Store) ([]*decision.Decis
 
 // close releases what open took, in reverse. It is called once, also when open failed half-way.
 func (d *Daemon) close() error {
-	errs := []error{d.record.close()}
+	errs := []error{d.record.Close()}
 	if d.plane != nil {
 		errs = append(errs, d.plane.Close())
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"gabion/userspace/daemon/record"
 	"gabion/userspace/decision"
 	"gabion/userspace/enforce"
 )
@@ -13,7 +14,7 @@ import (
 // the attack, so it waits for nothing but the enforcer's short lock.
 type judge struct {
 	enforcer *enforce.Enforcer
-	record   *record
+	record   *record.Record
 	history  *decision.History
 	others   *others
 	ids      *decision.IDs
@@ -48,7 +49,7 @@ func (j *judge) take(a *decision.Alert) ([]enforce.Refusal, error) {
 		a.Meta = append(a.Meta, decision.Meta{Key: "refused", Value: fmt.Sprintf("%s %s: %s", r.Decision.Type, r.Decision.Value, r.Reason)})
 		j.log.Warn("decision refused", "type", r.Decision.Type, "value", r.Decision.Value, "scenario", a.Scenario, "reason", r.Reason)
 	}
-	return refused, j.record.append(a)
+	return refused, j.record.Append(a)
 }
 
 // enforce bans what the kernel can ban, and leaves in the alert what is in force or only for the
@@ -101,6 +102,6 @@ func (j *judge) adopt(ds []*decision.Decision) {
 			Decisions: []*decision.Decision{&recorded},
 		}
 		recorded.AlertID = a.ID
-		_ = j.record.append(a) // a loss is counted and logged by the record
+		_ = j.record.Append(a) // a loss is counted and logged by the record
 	}
 }

@@ -56,7 +56,7 @@ const (
 func (d *Daemon) collectBuild(emit emit) {
 	emit("build_info", "Version of the program; the value is always 1.", gauge, 1, "version", d.version, "go", runtime.Version())
 	emit("start_time_seconds", "When the daemon started.", gauge, float64(d.started.Unix()))
-	emit("problems", "Parts that do not work now; gabion status names them.", gauge, float64(len(d.health.list())))
+	emit("problems", "Parts that do not work now; gabion status names them.", gauge, float64(len(d.health.List())))
 }
 
 func (d *Daemon) collectEngine(emit emit) {
@@ -82,8 +82,8 @@ func (d *Daemon) collectEngine(emit emit) {
 
 func (d *Daemon) collectSources(emit emit) {
 	for _, in := range d.inputs {
-		name := in.name
-		s := in.status()
+		name := in.Name()
+		s := in.Status()
 		running := 0.0
 		if s.Running {
 			running = 1
@@ -116,7 +116,7 @@ func (d *Daemon) collectEnforce(emit emit) {
 }
 
 func (d *Daemon) collectStore(emit emit) {
-	s := d.record.stats()
+	s := d.record.Stats()
 	writable := 1.0
 	if s.Err != nil {
 		writable = 0
@@ -144,7 +144,7 @@ func (d *Daemon) collectKernel(emit emit) {
 		}
 		emit(c.Name+"_total", c.Help, counter, float64(c.Value), "family", c.Family)
 	}
-	for _, i := range d.links.status() {
+	for _, i := range d.links.Status() {
 		up := 0.0
 		if i.Mode != "" {
 			up = 1

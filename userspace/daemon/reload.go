@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gabion/userspace/config"
+	"gabion/userspace/daemon/rulebook"
 	"gabion/userspace/yamlpos"
 )
 
@@ -27,7 +28,7 @@ func (d *Daemon) runReloads(ctx context.Context, hangup <-chan os.Signal) error 
 		}
 		notify(d.log, sd.SdNotifyReloading+"\n"+monotonic())
 		err := d.reload()
-		d.health.report("reload", err)
+		d.health.Report("reload", err)
 		notify(d.log, sd.SdNotifyReady)
 	}
 }
@@ -39,7 +40,7 @@ func (d *Daemon) reload() error {
 	if err != nil {
 		return d.keepOld(err)
 	}
-	book, err := LoadRules(cfg, d.ruleDeps())
+	book, err := rulebook.Load(cfg, d.ruleDeps())
 	if err == nil {
 		err = book.Faults.Err()
 	}
@@ -49,7 +50,7 @@ func (d *Daemon) reload() error {
 	d.engine.Swap(book.Rules, book.Profiles)
 	d.book.Store(book)
 	d.config.Store(cfg)
-	d.health.report("rules", nil)
+	d.health.Report("rules", nil)
 	at := d.now()
 	d.reloaded.Store(&at)
 	err = d.applyAllow(old.Allowed(), cfg.Allowed())
@@ -88,7 +89,7 @@ func (d *Daemon) applyAllow(old, now []netip.Prefix) error {
 }
 
 func (d *Daemon) recordedAllows() []netip.Prefix {
-	st, err := d.record.get()
+	st, err := d.record.Get()
 	if err != nil {
 		return nil
 	}

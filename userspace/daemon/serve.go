@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -12,6 +11,9 @@ import (
 
 	"gabion/userspace/api"
 	"gabion/userspace/config"
+	"gabion/userspace/daemon/inputs"
+	"gabion/userspace/daemon/record"
+	"gabion/userspace/daemon/tasks"
 )
 
 // listeners are where the Local API is reached. They are opened before anything else: a second
@@ -49,7 +51,7 @@ func (l *listeners) close() {
 
 // server makes the Local API's server.
 func (d *Daemon) server(cfg *config.Config) (*api.Server, error) {
-	key, err := apiKey(cfg.KeyFile(), filepath.Join(filepath.Dir(cfg.API.Socket), config.KeyName))
+	key, err := api.Key(cfg.KeyFile(), filepath.Join(filepath.Dir(cfg.API.Socket), config.KeyName))
 	if err != nil {
 		return nil, err
 	}
@@ -57,34 +59,34 @@ func (d *Daemon) server(cfg *config.Config) (*api.Server, error) {
 }
 
 // tasks lists everything that runs as long as the daemon.
-func (d *Daemon) tasks(o Options, server *api.Server, l *listeners) []Task {
-	tasks := []Task{
-		task{"reload on SIGHUP", func(ctx context.Context) error { return d.runReloads(ctx, o.Hangup) }},
-		task{"guard", d.enforcer.RunGuard},
-		every("reconcile", reconcileEvery, d.afterFirst(func(context.Context) { d.reconcile() })),
-		every("expire", expireEvery, func(context.Context) { d.enforcer.Expire(d.now()) }),
-		every("reopen record", reopenEvery, d.reopen),
-		every("check record", expireEvery, d.checkRecord),
-		every("prune record", pruneEvery, d.prune),
+func (d *Daemon) tasks(o Options, server *api.Server, l *listeners) []tasks.Task {
+	list := []tasks.Task{
+		tasks.New("reload on SIGHUP", func(ctx context.Context) error { return d.runReloads(ctx, o.Hangup) }),
+		tasks.New("guard", d.enforcer.RunGuard),
+		tasks.Every("reconcile", reconcileEvery, d.afterFirst(func(context.Context) { d.reconcile() })),
+		tasks.Every("expire", expireEvery, func(context.Context) { d.enforcer.Expire(d.now()) }),
+		tasks.Every("reopen record", record.ReopenEvery, d.reopen),
+		tasks.Every("check record", expireEvery, d.checkRecord),
+		tasks.Every("prune record", pruneEvery, d.prune),
 	}
 	for _, in := range d.inputs {
-		tasks = append(tasks, task{"source " + in.name, func(ctx context.Context) error {
-			return in.run(ctx, d.engine.Emit, d.log, d.health)
-		}})
+		list = append(list, tasks.New("source "+in.Name(), func(ctx context.Context) error {
+			return in.Run(ctx, d.engine.Emit, d.log, d.health)
+		}))
 	}
 	if d.links != nil {
-		tasks = append(tasks, task{"interfaces", func(ctx context.Context) error { return d.links.run(ctx, d.now) }})
+		list = append(list, tasks.New("interfaces", func(ctx context.Context) error { return d.links.Run(ctx, d.now) }))
 	}
-	tasks = append(tasks, task{"Local API", func(ctx context.Context) error { return server.Serve(ctx, l.unix) }})
+	list = append(list, tasks.New("Local API", func(ctx context.Context) error { return server.Serve(ctx, l.unix) }))
 	if l.tcp != nil {
-		tasks = append(tasks, task{"Local API on TCP", func(ctx context.Context) error { return server.Serve(ctx, l.tcp) }})
+		list = append(list, tasks.New("Local API on TCP", func(ctx context.Context) error { return server.Serve(ctx, l.tcp) }))
 	}
-	d.health.report("Local API on TCP", l.err)
-	return append(tasks, task{"watchdog", func(ctx context.Context) error {
+	d.health.Report("Local API on TCP", l.err)
+	return append(list, tasks.New("watchdog", func(ctx context.Context) error {
 		notify(d.log, sd.SdNotifyReady)
-		d.log.Info("ready", "version", d.version, "socket", o.Config.API.Socket, "problems", len(d.health.list()))
+		d.log.Info("ready", "version", d.version, "socket", o.Config.API.Socket, "problems", len(d.health.List()))
 		return runWatchdog(ctx, d.log, watchdogInterval(d.log), d.alive())
-	}})
+	}))
 }
 
 // afterFirst leaves out the first call, for what start has just done.
@@ -101,29 +103,9 @@ func (d *Daemon) afterFirst(f func(context.Context)) func(context.Context) {
 // alive returns the watchdog's question. It takes the enforcer's lock, and so hangs, as it should,
 // when that is never released.
 func (d *Daemon) alive() func() error {
-	inputs := d.aliveInputs()
+	moving := inputs.Moving(d.inputs)
 	return func() error {
 		d.enforcer.Stats()
-		return inputs()
-	}
-}
-
-// aliveInputs returns a question that fails when batches waited in the engine when it was asked
-// before, and none of any was finished since.
-func (d *Daemon) aliveInputs() func() error {
-	var before uint64
-	waited := false
-	return func() error {
-		var emitted, done uint64
-		for _, in := range d.inputs {
-			done += in.done.Load()
-			emitted += in.emitted.Load()
-		}
-		stuck := waited && done == before
-		waited, before = emitted > done, done
-		if stuck {
-			return errors.New("the engine has finished no batch since the last sign of life")
-		}
-		return nil
+		return moving()
 	}
 }

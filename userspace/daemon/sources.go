@@ -9,6 +9,8 @@ import (
 
 	"gabion/loader"
 	"gabion/userspace/config"
+	"gabion/userspace/daemon/inputs"
+	"gabion/userspace/daemon/links"
 	"gabion/userspace/source/file"
 	"gabion/userspace/source/kernel"
 	"gabion/userspace/source/kinds"
@@ -66,7 +68,7 @@ func (d *Daemon) openSources(cfg *config.Config) error {
 			errs.Add(doc.Pos(), err)
 			continue
 		}
-		d.inputs = append(d.inputs, &input{source: s, name: d.inputName(s.String())})
+		d.inputs = append(d.inputs, inputs.New(d.inputName(s.String()), s))
 	}
 	return errs.Err()
 }
@@ -74,7 +76,7 @@ func (d *Daemon) openSources(cfg *config.Config) error {
 // inputName makes a source's name unique, for metrics are told apart by it.
 func (d *Daemon) inputName(name string) string {
 	unique := name
-	for n := 2; slices.ContainsFunc(d.inputs, func(in *input) bool { return in.name == unique }); n++ {
+	for n := 2; slices.ContainsFunc(d.inputs, func(in *inputs.Input) bool { return in.Name() == unique }); n++ {
 		unique = fmt.Sprintf("%s#%d", name, n)
 	}
 	return unique
@@ -100,5 +102,5 @@ func Interfaces(cfg *config.Config) ([]string, error) {
 	if len(cfg.Interfaces) > 0 {
 		return cfg.Interfaces, nil
 	}
-	return defaultInterfaces()
+	return links.OfDefaultRoutes()
 }

@@ -20,14 +20,14 @@ func (b backend) Status() client.Status {
 			CheckedAt: enforced.Reconciled.UTC(), Missing: enforced.Drift.Missing, Extra: enforced.Drift.Extra,
 			Wrong: enforced.Drift.Wrong, Adopted: len(enforced.Drift.Adopted), Error: b.drift.problem(),
 		},
-		Problems: b.health.list(),
+		Problems: b.health.List(),
 	}
 	if b.links != nil {
 		out.PinDir = cfg.Kernel.PinDir
-		out.Interfaces = b.links.status()
+		out.Interfaces = b.links.Status()
 	}
 	for _, in := range b.inputs {
-		out.Sources = append(out.Sources, in.status())
+		out.Sources = append(out.Sources, in.Status())
 	}
 	return out
 }

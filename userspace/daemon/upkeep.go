@@ -43,7 +43,7 @@ func (d *Daemon) reconcile() {
 	drift, err := d.enforcer.Reconcile(d.now())
 	d.judge.adopt(drift.Adopted)
 	d.drift.add(drift, err)
-	d.health.report("kernel tables", err)
+	d.health.Report("kernel tables", err)
 	if drift.Total() > 0 {
 		d.log.Warn("kernel tables differed and are repaired", "missing", drift.Missing, "wrong", drift.Wrong,
 			"extra", drift.Extra, "allows", drift.Allows, "adopted", len(drift.Adopted))
@@ -52,10 +52,10 @@ func (d *Daemon) reconcile() {
 
 // reopen tries to get a record that was not available at start.
 func (d *Daemon) reopen(ctx context.Context) {
-	if _, err := d.record.get(); err == nil {
+	if _, err := d.record.Get(); err == nil {
 		return
 	}
-	if d.record.open(ctx) == nil {
+	if d.record.Open(ctx) == nil {
 		d.restore(ctx)
 		d.reconcile()
 	}
@@ -63,15 +63,15 @@ func (d *Daemon) reopen(ctx context.Context) {
 
 // checkRecord reports a record that cannot be written at the moment.
 func (d *Daemon) checkRecord(context.Context) {
-	if _, err := d.record.get(); err != nil {
+	if _, err := d.record.Get(); err != nil {
 		return // reported by whoever tries to open it
 	}
-	d.health.report("record", d.record.stats().Err)
+	d.health.Report("record", d.record.Stats().Err)
 }
 
 // prune forgets what is older than the retention.
 func (d *Daemon) prune(ctx context.Context) {
-	st, err := d.record.get()
+	st, err := d.record.Get()
 	if err != nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package daemon
+package links
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// defaultInterfaces returns the interfaces that carry a default route, IPv4 or IPv6.
-func defaultInterfaces() ([]string, error) {
+// OfDefaultRoutes returns the interfaces that carry a default route, IPv4 or IPv6.
+func OfDefaultRoutes() ([]string, error) {
 	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)

@@ -1,4 +1,4 @@
-package daemon
+package api
 
 import (
 	"crypto/rand"
@@ -15,10 +15,10 @@ import (
 // keyBytes is the size of the API key before encoding.
 const keyBytes = 32
 
-// apiKey returns the key in the first of the files that has one. Without any it makes a key and
+// Key returns the key in the first of the files that has one. Without any it makes a key and
 // keeps it in the first file that can be written: the state directory may be read-only, and the
 // CLI must get in all the same. The key is readable by its owner only.
-func apiKey(files ...string) (string, error) {
+func Key(files ...string) (string, error) {
 	var errs []error
 	for _, f := range files {
 		data, err := os.ReadFile(f)

@@ -1,4 +1,5 @@
-package daemon
+// Package inputs keeps sources running and counts what they deliver.
+package inputs
 
 import (
 	"context"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"gabion/userspace/client"
+	"gabion/userspace/daemon/health"
 	"gabion/userspace/engine"
 	"gabion/userspace/source"
 )
@@ -20,9 +22,9 @@ const (
 	settled    = 5 * time.Second // a source that has run for so long works again
 )
 
-// input is one source with what happened to it.
-type input struct {
-	name     string // unique
+// Input is one source with what happened to it.
+type Input struct {
+	name     string
 	source   source.Source
 	events   atomic.Uint64
 	emitted  atomic.Uint64 // batches handed to the engine
@@ -34,15 +36,21 @@ type input struct {
 	err     error
 }
 
-// run keeps the source running until ctx is done: after a failure it starts it again, with growing
+// New returns an input that does not run yet. The name tells it apart in metrics, so it is unique.
+func New(name string, s source.Source) *Input { return &Input{name: name, source: s} }
+
+// Name returns the name that New was given.
+func (in *Input) Name() string { return in.name }
+
+// Run keeps the source running until ctx is done: after a failure it starts it again, with growing
 // pauses, for a log that is unreadable today may be readable tomorrow. It owns the source.
-func (in *input) run(ctx context.Context, emit source.Emit, log *slog.Logger, health *health) error {
+func (in *Input) Run(ctx context.Context, emit source.Emit, log *slog.Logger, health *health.Board) error {
 	pause := firstPause
 	part := "source " + in.name
 	for {
 		in.set(true, nil)
 		before := in.events.Load()
-		works := time.AfterFunc(settled, func() { health.report(part, nil) })
+		works := time.AfterFunc(settled, func() { health.Report(part, nil) })
 		err := in.source.Run(ctx, in.counting(emit))
 		works.Stop()
 		if ctx.Err() != nil || errors.Is(err, engine.ErrClosed) {
@@ -50,7 +58,7 @@ func (in *input) run(ctx context.Context, emit source.Emit, log *slog.Logger, he
 			return nil
 		}
 		in.set(false, err)
-		health.report(part, err)
+		health.Report(part, err)
 		if err == nil {
 			log.Info("source ended", "source", in.name)
 			return nil
@@ -68,7 +76,7 @@ func (in *input) run(ctx context.Context, emit source.Emit, log *slog.Logger, he
 	}
 }
 
-func (in *input) counting(emit source.Emit) source.Emit {
+func (in *Input) counting(emit source.Emit) source.Emit {
 	return func(b source.Batch) error {
 		n, done := len(b.Events), b.Done // the engine owns the batch from here on
 		b.Done = func() {
@@ -86,13 +94,14 @@ func (in *input) counting(emit source.Emit) source.Emit {
 	}
 }
 
-func (in *input) set(running bool, err error) {
+func (in *Input) set(running bool, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.running, in.err = running, err
 }
 
-func (in *input) status() client.SourceStatus {
+// Status says how the input does.
+func (in *Input) Status() client.SourceStatus {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	s := client.SourceStatus{

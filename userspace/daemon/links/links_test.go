@@ -1,4 +1,4 @@
-package daemon
+package links
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gabion/loader"
+	"gabion/userspace/daemon/health"
 )
 
 // fakePlane attaches to interfaces that exist only in the test.
@@ -42,23 +43,24 @@ func TestInterfacesAreProtectedAsTheyComeAndGo(t *testing.T) {
 	var existing []net.Interface
 	want := []string{"eth0"}
 	log := slog.New(slog.DiscardHandler)
-	l := &links{
-		plane: plane, log: log, health: newHealth(log), state: map[string]*link{},
-		want: func() ([]string, bool, error) { return want, true, nil },
-		list: func() ([]net.Interface, error) { return existing, nil },
-	}
+	board := health.New(log)
+	l := New(Config{
+		Plane: plane, Log: log, Health: board,
+		Want: func() ([]string, bool, error) { return want, true, nil },
+		List: func() ([]net.Interface, error) { return existing, nil },
+	})
 	now := time.Unix(0, 0)
 	eth0 := net.Interface{Index: 2, Name: "eth0", Flags: net.FlagUp}
 	step := func(name string, change func(), mode, problem string) {
 		t.Helper()
 		change()
-		now = now.Add(linkPoll)
-		l.check(now)
-		got := l.status()
+		now = now.Add(poll)
+		l.Check(now)
+		got := l.Status()
 		if len(got) != 1 || got[0].Mode != mode || !strings.Contains(got[0].Error, problem) || (problem == "") != (got[0].Error == "") {
 			t.Errorf("%s: status = %+v, want mode %q and problem %q", name, got, mode, problem)
 		}
-		if ps := l.health.list(); (len(ps) == 0) != (problem == "") {
+		if ps := board.List(); (len(ps) == 0) != (problem == "") {
 			t.Errorf("%s: problems = %v", name, ps)
 		}
 	}
@@ -87,6 +89,6 @@ func TestInterfacesAreProtectedAsTheyComeAndGo(t *testing.T) {
 	if plane.attempts != attempts {
 		t.Error("it was asked again at once")
 	}
-	now = now.Add(linkRetry)
+	now = now.Add(retry)
 	step("it is asked again later", func() {}, "native", "")
 }

@@ -1,4 +1,5 @@
-package daemon
+// Package links keeps interfaces protected while they come and go.
+package links
 
 import (
 	"context"
@@ -12,34 +13,43 @@ import (
 
 	"gabion/loader"
 	"gabion/userspace/client"
+	"gabion/userspace/daemon/health"
 )
 
 // Pauses of the watch over interfaces.
 const (
-	linkPoll  = time.Second
-	linkRetry = 30 * time.Second // after an interface refused to be attached to
+	poll  = time.Second
+	retry = 30 * time.Second // after an interface refused to be attached to
 )
 
-// attacher is the part of the data plane that protects interfaces.
-type attacher interface {
+// Plane is the part of the data plane that protects interfaces.
+type Plane interface {
 	Attach(ifname string, want loader.Mode) (loader.Attachment, error)
 	Attachments() ([]loader.Attachment, error)
 	Detach(ifname string) error
 }
 
-// links keeps the wanted interfaces protected: those that exist are attached to, those that appear
+// Config is what Links needs.
+type Config struct {
+	Plane  Plane
+	Want   func() (names []string, only bool, err error) // only: the filter leaves all others
+	List   func() ([]net.Interface, error)
+	Mode   loader.Mode
+	Log    *slog.Logger
+	Health *health.Board
+}
+
+// Links keeps the wanted interfaces protected: those that exist are attached to, those that appear
 // later too, and those that return as a new interface of the same name once more.
-type links struct {
-	plane  attacher
-	want   func() (names []string, only bool, err error) // only: the filter leaves all others
-	list   func() ([]net.Interface, error)
-	mode   loader.Mode
-	log    *slog.Logger
-	health *health
+type Links struct {
+	cfg Config
 
 	mu    sync.Mutex
 	state map[string]*link
 }
+
+// New returns links that nothing was done about yet.
+func New(c Config) *Links { return &Links{cfg: c, state: map[string]*link{}} }
 
 // link is what is known of one wanted interface.
 type link struct {
@@ -50,34 +60,34 @@ type link struct {
 	tried   time.Time
 }
 
-// run polls until ctx is done. It owns the attachments.
-func (l *links) run(ctx context.Context, now func() time.Time) error {
-	tick := time.NewTicker(linkPoll)
+// Run polls until ctx is done. It owns the attachments.
+func (l *Links) Run(ctx context.Context, now func() time.Time) error {
+	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			l.check(now())
+			l.Check(now())
 		}
 	}
 }
 
-// check brings the attachments in line with the interfaces that exist now.
-func (l *links) check(now time.Time) {
-	names, only, err := l.want()
-	l.health.report("interfaces", err)
+// Check brings the attachments in line with the interfaces that exist now.
+func (l *Links) Check(now time.Time) {
+	names, only, err := l.cfg.Want()
+	l.cfg.Health.Report("interfaces", err)
 	if err != nil {
 		return
 	}
-	existing, err := l.list()
+	existing, err := l.cfg.List()
 	if err != nil {
-		l.health.report("interfaces", fmt.Errorf("list interfaces: %w", err))
+		l.cfg.Health.Report("interfaces", fmt.Errorf("list interfaces: %w", err))
 		return
 	}
-	have, err := l.plane.Attachments()
-	l.health.report("attachments", err)
+	have, err := l.cfg.Plane.Attachments()
+	l.cfg.Health.Report("attachments", err)
 	if err != nil {
 		return
 	}
@@ -92,7 +102,7 @@ func (l *links) check(now time.Time) {
 	for name := range l.state {
 		if !slices.Contains(names, name) {
 			delete(l.state, name)
-			l.health.report("interface "+name, nil)
+			l.cfg.Health.Report("interface "+name, nil)
 		}
 	}
 	for _, name := range names {
@@ -102,11 +112,11 @@ func (l *links) check(now time.Time) {
 			l.state[name] = st
 		}
 		l.checkOne(name, st, existing, gone, now)
-		l.health.report("interface "+name, st.problem(name))
+		l.cfg.Health.Report("interface "+name, st.problem(name))
 	}
 }
 
-func (l *links) checkOne(name string, st *link, existing []net.Interface, gone func(string) bool, now time.Time) {
+func (l *Links) checkOne(name string, st *link, existing []net.Interface, gone func(string) bool, now time.Time) {
 	i := slices.IndexFunc(existing, func(e net.Interface) bool { return e.Name == name })
 	if i < 0 {
 		*st = link{}
@@ -115,13 +125,13 @@ func (l *links) checkOne(name string, st *link, existing []net.Interface, gone f
 	iface := existing[i]
 	st.up = iface.Flags&net.FlagUp != 0
 	if st.ifindex == iface.Index && st.mode != "" && gone(name) {
-		l.log.Warn("interface lost its program", "interface", name)
+		l.cfg.Log.Warn("interface lost its program", "interface", name)
 		st.mode, st.tried = "", time.Time{}
 	}
-	if st.ifindex == iface.Index && (st.mode != "" || now.Sub(st.tried) < linkRetry) {
+	if st.ifindex == iface.Index && (st.mode != "" || now.Sub(st.tried) < retry) {
 		return
 	}
-	at, err := l.plane.Attach(name, l.mode)
+	at, err := l.cfg.Plane.Attach(name, l.cfg.Mode)
 	*st = link{ifindex: iface.Index, up: st.up, err: err, tried: now}
 	if err == nil {
 		st.mode = string(at.Mode)
@@ -130,15 +140,15 @@ func (l *links) checkOne(name string, st *link, existing []net.Interface, gone f
 
 // leave takes the filter off interfaces that the configuration does not name any more. Those of a
 // default route that went away keep it: routes come back.
-func (l *links) leave(have []loader.Attachment, names []string) {
+func (l *Links) leave(have []loader.Attachment, names []string) {
 	for _, a := range have {
 		if a.Stale || slices.Contains(names, a.Interface) {
 			continue
 		}
-		err := l.plane.Detach(a.Interface)
-		l.health.report("interface "+a.Interface, err)
+		err := l.cfg.Plane.Detach(a.Interface)
+		l.cfg.Health.Report("interface "+a.Interface, err)
 		if err == nil {
-			l.log.Info("interface left: the configuration does not name it", "interface", a.Interface)
+			l.cfg.Log.Info("interface left: the configuration does not name it", "interface", a.Interface)
 		}
 	}
 }
@@ -156,8 +166,8 @@ func (st *link) problem(name string) error {
 	return nil
 }
 
-// status returns the state of every wanted interface by name.
-func (l *links) status() []client.InterfaceStatus {
+// Status returns the state of every wanted interface by name.
+func (l *Links) Status() []client.InterfaceStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := []client.InterfaceStatus{}

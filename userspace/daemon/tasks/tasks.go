@@ -1,4 +1,5 @@
-package daemon
+// Package tasks runs what lives as long as the process.
+package tasks
 
 import (
 	"context"
@@ -16,17 +17,20 @@ type Task interface {
 	Run(ctx context.Context) error
 }
 
-// task is a Task made of a name and a function.
-type task struct {
+// named is a Task made of a name and a function.
+type named struct {
 	name string
 	run  func(context.Context) error
 }
 
-func (t task) String() string                { return t.name }
-func (t task) Run(ctx context.Context) error { return t.run(ctx) }
+func (t named) String() string                { return t.name }
+func (t named) Run(ctx context.Context) error { return t.run(ctx) }
 
-// runTasks runs all tasks and returns when all have ended; the first failure ends the others.
-func runTasks(ctx context.Context, tasks []Task) error {
+// New returns a task of that name.
+func New(name string, run func(context.Context) error) Task { return named{name, run} }
+
+// Run runs all tasks and returns when all have ended; the first failure ends the others.
+func Run(ctx context.Context, tasks []Task) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range tasks {
 		g.Go(func() error {
@@ -40,9 +44,9 @@ func runTasks(ctx context.Context, tasks []Task) error {
 	return g.Wait()
 }
 
-// every calls f at once and then each period until ctx is done.
-func every(name string, period time.Duration, f func(ctx context.Context)) Task {
-	return task{name, func(ctx context.Context) error {
+// Every calls f at once and then each period until ctx is done.
+func Every(name string, period time.Duration, f func(ctx context.Context)) Task {
+	return named{name, func(ctx context.Context) error {
 		tick := time.NewTicker(period)
 		defer tick.Stop()
 		for {

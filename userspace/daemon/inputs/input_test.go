@@ -1,4 +1,4 @@
-package daemon
+package inputs
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gabion/userspace/daemon/health"
 	"gabion/userspace/event"
 	"gabion/userspace/source"
 )
@@ -35,23 +36,23 @@ func (f *failing) Run(ctx context.Context, emit source.Emit) error {
 func TestAFailedSourceIsStartedAgainWithGrowingPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &failing{failures: 8}
-		in := &input{name: "failing", source: src}
+		in := &Input{name: "failing", source: src}
 		log := slog.New(slog.DiscardHandler)
-		health := newHealth(log)
+		board := health.New(log)
 		var batches []source.Batch
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- in.run(ctx, func(b source.Batch) error { batches = append(batches, b); return nil }, log, health)
+			ended <- in.Run(ctx, func(b source.Batch) error { batches = append(batches, b); return nil }, log, board)
 		}()
 		time.Sleep(time.Second / 2)
-		if st := in.status(); st.Error != "permission denied" || len(health.list()) != 1 {
-			t.Errorf("status = %+v, problems = %v", st, health.list())
+		if st := in.Status(); st.Error != "permission denied" || len(board.List()) != 1 {
+			t.Errorf("status = %+v, problems = %v", st, board.List())
 		}
 		time.Sleep(10 * time.Minute)
-		st := in.status()
-		if st.Restarts != 8 || st.Events != 3 || !st.Running || st.Error != "" || len(health.list()) != 0 {
-			t.Errorf("status = %+v, problems = %v", st, health.list())
+		st := in.Status()
+		if st.Restarts != 8 || st.Events != 3 || !st.Running || st.Error != "" || len(board.List()) != 0 {
+			t.Errorf("status = %+v, problems = %v", st, board.List())
 		}
 		for i := 1; i < len(src.runs); i++ {
 			if want := min(firstPause<<(i-1), lastPause); src.runs[i].Sub(src.runs[i-1]) != want {
@@ -73,9 +74,8 @@ func TestAFailedSourceIsStartedAgainWithGrowingPauses(t *testing.T) {
 }
 
 func TestTheWatchdogIsFedOnlyWhileBatchesGetThrough(t *testing.T) {
-	in := &input{name: "test", source: &failing{}}
-	d := &Daemon{inputs: []*input{in}}
-	alive := d.aliveInputs()
+	in := &Input{name: "test", source: &failing{}}
+	alive := Moving([]*Input{in})
 	for _, tt := range []struct {
 		name          string
 		emitted, done uint64

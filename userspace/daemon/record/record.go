@@ -1,4 +1,5 @@
-package daemon
+// Package record keeps alerts on record, or in memory while there is no place to record them.
+package record
 
 import (
 	"context"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gabion/userspace/daemon/health"
 	"gabion/userspace/decision"
 	"gabion/userspace/store"
 )
@@ -18,18 +20,18 @@ import (
 // storeName is the store's file in the state directory.
 const storeName = "gabion.db"
 
-// reopenEvery is the pause between attempts to open a store that could not be opened.
-const reopenEvery = 15 * time.Second
+// ReopenEvery is the pause between attempts to open a store that could not be opened.
+const ReopenEvery = 15 * time.Second
 
 // maxHeld is how many alerts wait in memory for a store that cannot be opened yet.
 const maxHeld = 10_000
 
-// record is the store, or what stands in for it while the state directory cannot be used:
+// Record is the store, or what stands in for it while the state directory cannot be used:
 // detection and enforcement go on, alerts wait in memory, and it is tried again.
-type record struct {
+type Record struct {
 	dir    string
 	log    *slog.Logger
-	health *health
+	health *health.Board
 	store  atomic.Pointer[store.Store]
 
 	mu   sync.Mutex // guards what follows while store is nil
@@ -38,17 +40,18 @@ type record struct {
 	why  error
 }
 
-func newRecord(dir string, log *slog.Logger, h *health) *record {
-	return &record{dir: dir, log: log, health: h}
+// New returns a record in a directory; nothing is opened yet.
+func New(dir string, log *slog.Logger, h *health.Board) *Record {
+	return &Record{dir: dir, log: log, health: h}
 }
 
-// open tries to open the store; what waited is appended.
-func (r *record) open(ctx context.Context) error {
+// Open tries to open the store; what waited is appended.
+func (r *Record) Open(ctx context.Context) error {
 	st, err := r.openStore(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.why = err
-	r.health.report("record", err)
+	r.health.Report("record", err)
 	if err != nil {
 		return err
 	}
@@ -60,7 +63,7 @@ func (r *record) open(ctx context.Context) error {
 	return nil
 }
 
-func (r *record) openStore(ctx context.Context) (*store.Store, error) {
+func (r *Record) openStore(ctx context.Context) (*store.Store, error) {
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("nothing is recorded: make state directory: %w: make %s writable or set another state_dir", err, r.dir)
 	}
@@ -71,8 +74,8 @@ func (r *record) openStore(ctx context.Context) (*store.Store, error) {
 	return st, nil
 }
 
-// get returns the store, or why there is none.
-func (r *record) get() (*store.Store, error) {
+// Get returns the store, or why there is none.
+func (r *Record) Get() (*store.Store, error) {
 	if st := r.store.Load(); st != nil {
 		return st, nil
 	}
@@ -86,8 +89,8 @@ func (r *record) get() (*store.Store, error) {
 
 var errNoRecord = errors.New("the record is not available")
 
-// append queues an alert; it never blocks.
-func (r *record) append(a *decision.Alert) error {
+// Append queues an alert; it never blocks.
+func (r *Record) Append(a *decision.Alert) error {
 	if st := r.store.Load(); st != nil {
 		return st.Append(a)
 	}
@@ -104,8 +107,8 @@ func (r *record) append(a *decision.Alert) error {
 	return nil
 }
 
-// stats returns the store's counters, with what waits and was lost before it could be opened.
-func (r *record) stats() store.Stats {
+// Stats returns the store's counters, with what waits and was lost before it could be opened.
+func (r *Record) Stats() store.Stats {
 	var st store.Stats
 	if s := r.store.Load(); s != nil {
 		st = s.Stats()
@@ -120,7 +123,8 @@ func (r *record) stats() store.Stats {
 	return st
 }
 
-func (r *record) close() error {
+// Close commits what waits in the store's queue.
+func (r *Record) Close() error {
 	if st := r.store.Load(); st != nil {
 		return st.Close()
 	}

@@ -1,4 +1,5 @@
-package daemon
+// Package rulebook loads what a daemon judges by: the rules of all folders and the profiles.
+package rulebook
 
 import (
 	"errors"
@@ -25,28 +26,28 @@ import (
 // dataDir is the folder of the state directory in which rules' data files lie.
 const dataDir = "data"
 
-// Rulebook is a compiled set of rules with the profiles that go with it. It never changes.
-type Rulebook struct {
+// Book is a compiled set of rules with the profiles that go with it. It never changes.
+type Book struct {
 	Rules    *rules.Set
 	Profiles *profile.Profiles
 	Faults   yamlpos.Errors // of what was left out
 }
 
-// RuleDeps are what rules may ask while they run.
-type RuleDeps struct {
+// Deps are what rules may ask while they run.
+type Deps struct {
 	History exprlib.History // nil: nobody was banned before
 	Now     func() time.Time
 	Log     *slog.Logger
 }
 
-// LoadRules compiles all rules and profiles of a configuration. It fails only when nothing can be
+// Load compiles all rules and profiles of a configuration. It fails only when nothing can be
 // used; the result then holds what there is.
-func LoadRules(cfg *config.Config, deps RuleDeps) (*Rulebook, error) {
+func Load(cfg *config.Config, deps Deps) (*Book, error) {
 	lib := exprlib.New(exprlib.Deps{
 		DataDir: filepath.Join(cfg.StateDir, dataDir), History: deps.History, Log: deps.Log, Now: deps.Now,
 	})
 	compiler := expr.NewCompiler(lib.Functions()...)
-	b := &Rulebook{}
+	b := &Book{}
 	sources, err := ruleSources(cfg)
 	b.Faults.Add(yamlpos.Position{}, err)
 	b.Rules, err = rules.Load(sources, rules.Deps{
@@ -102,30 +103,4 @@ func loadProfiles(path string, c *expr.Compiler) (*profile.Profiles, error) {
 	docs, parseErr := yamlpos.Parse(name, data)
 	p, err := profile.Compile(docs, c)
 	return p, errors.Join(parseErr, err)
-}
-
-// Summary counts what a configuration loads.
-type Summary struct {
-	Sources   int `json:"sources"`
-	Scenarios int `json:"scenarios"`
-	Profiles  int `json:"profiles"`
-}
-
-// Check loads what a daemon with this configuration would load, and returns every fault of rules,
-// profiles and sources at once.
-func Check(cfg *config.Config, log *slog.Logger, now func() time.Time) (Summary, error) {
-	book, err := LoadRules(cfg, RuleDeps{Now: now, Log: log})
-	var errs yamlpos.Errors
-	if err == nil {
-		errs.Add(yamlpos.Position{}, book.Faults.Err())
-	} else {
-		errs.Add(yamlpos.Position{}, err)
-	}
-	n, err := checkSources(cfg)
-	errs.Add(yamlpos.Position{}, err)
-	s := Summary{Sources: n, Scenarios: len(book.Rules.Scenarios)}
-	if book.Profiles != nil {
-		s.Profiles = book.Profiles.Len()
-	}
-	return s, errs.Err()
 }
