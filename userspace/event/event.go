@@ -68,15 +68,6 @@ type RuntimeAlert struct {
 	APIAlerts   []*decision.Alert           // one per source, in order of source value
 }
 
-// AppsecEvent is what a web application firewall adds; it stays empty until that source exists.
-type AppsecEvent struct {
-	HasInBandMatches  bool
-	HasOutBandMatches bool
-	MatchedRules      []map[string]any
-	Vars              map[string]string
-	HookVars          map[string]string
-}
-
 // GetSources returns the keys of Sources, in no order.
 func (r RuntimeAlert) GetSources() []string {
 	out := make([]string, 0, len(r.Sources))
