@@ -50,8 +50,7 @@ type follower struct {
 	names   map[string]*tail  // where a write to a file is reported
 	buf     []byte
 
-	stopped atomic.Bool // Run is over: every step is saved at once
-	unsaved atomic.Bool // saving failed the last time
+	stopped atomic.Bool // Run is over: nobody else saves
 }
 
 func newFollower(s *Source, emit source.Emit) *follower {
@@ -78,7 +77,7 @@ func newFollower(s *Source, emit source.Emit) *follower {
 func (f *follower) apply(u update) {
 	f.cfg.Offsets.apply(u)
 	if f.stopped.Load() {
-		f.save(true)
+		f.save()
 	}
 }
 
@@ -126,7 +125,7 @@ func (f *follower) noteTail(t *tail) {
 	f.note(update{{entry: t.entry(f.kind)}})
 }
 
-func (f *follower) forget(e entry) { f.note(update{{entry: e, gone: true}}) }
+func (f *follower) forget(e entry) { f.note(update{{entry: e, Gone: true}}) }
 
 // drain reads all files until none has anything left or stop says so. It returns true when there
 // is more to read.

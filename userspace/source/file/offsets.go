@@ -2,24 +2,26 @@ package file
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
-	"gabion/userspace/source"
+	"gabion/userspace/source/ledger"
 )
 
 const (
-	offsetsVersion = 1
-	offsetsName    = "log-offsets.json"
+	offsetsName = "log-offsets"
 
-	// saveEvery bounds how often offsets are written while lines flow.
-	saveEvery = time.Second
+	// checkEvery bounds how often it is looked whether all offsets should be written anew, and so
+	// how often that is tried after it failed.
+	checkEvery = time.Second
+
+	// rewriteEvery is how long what has been forgotten stays in the file at most.
+	rewriteEvery = time.Hour
 
 	// maxEntries bounds what is remembered of files that nobody reads any more.
 	maxEntries = 4096
@@ -69,21 +71,30 @@ func later(a, b time.Time) time.Time {
 // change is one entry that is new or different, or forgotten.
 type change struct {
 	entry
-	gone bool
+	Gone bool `json:"gone,omitzero"`
 }
 
 // update is a step from one consistent state of a source to the next: changes in their order.
 type update []change
 
-// Offsets remembers how far log files have been read, for all file sources of a daemon together,
-// in one file of the state directory. It is safe for concurrent use.
-type Offsets struct {
-	path string // empty: nothing is written
+// record is what one line of the file of offsets says.
+type record struct {
+	Changes  update   `json:"changes,omitempty"`
+	Kind     string   `json:"type,omitempty"` // of Patterns
+	Patterns []string `json:"patterns,omitempty"`
+}
 
+// Offsets remembers how far log files have been read, for all file sources of a daemon together,
+// in the state directory. A step is kept, for all that SIGKILL can do, when apply returns. It is
+// safe for concurrent use.
+type Offsets struct {
 	mu       sync.Mutex
-	loaded   time.Time // zero before the file was read
-	written  time.Time
-	dirty    bool
+	ledger   *ledger.Ledger // nil: nothing is written
+	loaded   time.Time      // zero before the files were read
+	checked  time.Time
+	rebuilt  time.Time
+	stale    bool // the ledger lacks a step
+	failed   bool // and that was said
 	entries  map[entryKey]entry
 	patterns map[string]map[string]bool // type -> pattern -> configured now; false: known from before
 }
@@ -93,69 +104,84 @@ type Offsets struct {
 func NewOffsets(dir string) *Offsets {
 	o := &Offsets{entries: map[entryKey]entry{}, patterns: map[string]map[string]bool{}}
 	if dir != "" {
-		o.path = filepath.Join(dir, offsetsName)
+		o.ledger = ledger.New(filepath.Join(dir, offsetsName))
 	}
 	return o
 }
 
-type offsetsFile struct {
-	Version  int                 `json:"version"`
-	Patterns map[string][]string `json:"patterns"`
-	Files    []entry             `json:"files"`
-}
-
-// begin registers the patterns of a source that starts and returns those that an earlier source of
-// the same kind had: a file of theirs that is not remembered is new. An error means that nothing
-// is remembered; the source can run all the same.
+// begin returns which patterns of a source that starts an earlier source of the same kind had: a
+// file of theirs that is not remembered is new. An error means that nothing is remembered; the
+// source can run all the same.
 func (o *Offsets) begin(kind string, patterns []string, now time.Time) (known map[string]bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.loaded.IsZero() {
 		o.loaded = now
 		err = o.load()
+		o.stale = o.ledger != nil
+		_ = o.rebuild(now) // the first save tries again, and says what is wrong
 	}
 	known = map[string]bool{}
-	if o.patterns[kind] == nil {
-		o.patterns[kind] = map[string]bool{}
-	}
 	for _, p := range patterns {
 		if _, ok := o.patterns[kind][p]; ok {
 			known[p] = true
 		}
-		o.patterns[kind][p] = true
 	}
-	o.dirty = true
 	return known, err
 }
 
+// scanned remembers the patterns of a source. What matches them now must have been remembered
+// before: after a crash in between they would make it new.
+func (o *Offsets) scanned(kind string, patterns []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r := record{Kind: kind, Patterns: patterns}
+	o.take(r, true)
+	o.keep(r)
+}
+
 func (o *Offsets) load() error {
-	if o.path == "" {
+	if o.ledger == nil {
 		return nil
 	}
-	data, err := os.ReadFile(o.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	lines, err := o.ledger.Load()
 	if err != nil {
-		return fmt.Errorf("read saved log offsets: %w", err)
+		return err
 	}
-	var f offsetsFile
-	if err := json.Unmarshal(data, &f); err != nil {
-		return fmt.Errorf("read saved log offsets from %s: %w", o.path, err)
-	}
-	if f.Version != offsetsVersion {
-		return fmt.Errorf("read saved log offsets from %s: version %d, want %d", o.path, f.Version, offsetsVersion)
-	}
-	for _, e := range f.Files {
-		o.entries[e.key()] = e
-	}
-	for kind, patterns := range f.Patterns {
-		o.patterns[kind] = map[string]bool{}
-		for _, p := range patterns {
-			o.patterns[kind][p] = false
+	for _, line := range lines {
+		var r record
+		if err := json.Unmarshal(line, &r); err != nil {
+			return fmt.Errorf("read a saved log offset: %w", err)
 		}
+		o.take(r, false)
 	}
 	return nil
+}
+
+// take makes a record part of what is known.
+func (o *Offsets) take(r record, configured bool) {
+	for _, c := range r.Changes {
+		if c.Gone {
+			delete(o.entries, c.key())
+			continue
+		}
+		o.entries[c.key()] = c.entry
+	}
+	if len(r.Patterns) > 0 && o.patterns[r.Kind] == nil {
+		o.patterns[r.Kind] = map[string]bool{}
+	}
+	for _, p := range r.Patterns {
+		o.patterns[r.Kind][p] = configured
+	}
+}
+
+// keep writes a record behind the others.
+func (o *Offsets) keep(r record) {
+	if o.ledger == nil || o.stale {
+		return
+	}
+	line, err := json.Marshal(r)
+	o.stale = err != nil || !o.ledger.Append(line)
 }
 
 // of returns what is remembered of files read as kind, in the order in which they were last read.
@@ -179,48 +205,67 @@ func (o *Offsets) get(kind string, id fileID) (entry, bool) {
 	return e, ok
 }
 
+// apply makes a step part of what is remembered.
 func (o *Offsets) apply(u update) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.dirty = true
-	for _, c := range u {
-		if c.gone {
-			delete(o.entries, c.key())
-			continue
-		}
-		o.entries[c.key()] = c.entry
+	r := record{Changes: u}
+	o.take(r, false)
+	o.keep(r)
+}
+
+// save writes all offsets anew if that is due; what apply has kept needs none of it. durable waits
+// for the disk. Trouble is said once.
+func (o *Offsets) save(now time.Time, durable bool, log *slog.Logger) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ledger == nil || !durable && now.Sub(o.checked) < checkEvery {
+		return
+	}
+	o.checked = now
+	var err error
+	if o.stale || o.ledger.Full() || o.ledger.Lost() || now.Sub(o.rebuilt) >= rewriteEvery {
+		err = o.rebuild(now)
+	}
+	if err == nil && durable {
+		err = o.ledger.Sync()
+	}
+	switch failed := o.stale || err != nil; {
+	case failed && !o.failed:
+		log.Warn("log offsets cannot be saved, a restart now would read lines again; make the state directory writable", "err", err)
+		o.failed = true
+	case !failed && o.failed:
+		log.Info("log offsets are saved again")
+		o.failed = false
 	}
 }
 
-// flush writes what has changed, unless it did so less than a second ago; force writes now, and
-// durable waits for the disk.
-func (o *Offsets) flush(now time.Time, force, durable bool) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.path == "" || !o.dirty || !force && now.Sub(o.written) < saveEvery {
+// rebuild writes all that is remembered.
+func (o *Offsets) rebuild(now time.Time) error {
+	if o.ledger == nil {
 		return nil
 	}
 	o.prune(now)
-	f := offsetsFile{Version: offsetsVersion, Patterns: map[string][]string{}, Files: make([]entry, 0, len(o.entries))}
-	for kind, patterns := range o.patterns {
-		for p := range patterns {
-			f.Patterns[kind] = append(f.Patterns[kind], p)
-		}
-		slices.Sort(f.Patterns[kind])
+	lines := make([][]byte, 0, len(o.entries)+len(o.patterns))
+	add := func(r record) error {
+		line, err := json.Marshal(r)
+		lines = append(lines, line)
+		return err
 	}
 	for _, e := range o.entries {
-		f.Files = append(f.Files, e)
+		if err := add(record{Changes: update{{entry: e}}}); err != nil {
+			return fmt.Errorf("save log offsets: %w", err)
+		}
 	}
-	slices.SortFunc(f.Files, func(a, b entry) int { return a.At.Compare(b.At) })
-	data, err := json.Marshal(f)
-	if err != nil {
+	for kind, patterns := range o.patterns {
+		if err := add(record{Kind: kind, Patterns: slices.Collect(maps.Keys(patterns))}); err != nil {
+			return fmt.Errorf("save log offsets: %w", err)
+		}
+	}
+	if err := o.ledger.Rebuild(lines); err != nil {
 		return fmt.Errorf("save log offsets: %w", err)
 	}
-	o.written = now // also after a failure: it is tried again a second later
-	if err := source.WriteState(o.path, data, durable); err != nil {
-		return fmt.Errorf("save log offsets: %w", err)
-	}
-	o.dirty = false
+	o.stale, o.rebuilt = false, now
 	return nil
 }
 

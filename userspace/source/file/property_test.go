@@ -71,6 +71,15 @@ func (m *machine) Kill(*rapid.T) {
 	}
 }
 
+// KillWithin kills in the middle of reading, between two batches.
+func (m *machine) KillWithin(t *rapid.T) {
+	if m.follow != nil {
+		m.lives = rapid.IntRange(1, 4).Draw(t, "batches until the kill")
+		m.Poll(t)
+		m.lives = 0
+	}
+}
+
 func (m *machine) Start(t *rapid.T) {
 	if m.follow == nil {
 		m.start()

@@ -2,6 +2,7 @@ package file
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -32,7 +33,10 @@ type rig struct {
 	got     []string // lines that are done with
 	pending []source.Batch
 	hold    bool // leave batches undone
+	lives   int  // not 0: SIGKILL comes after so many more batches
 }
+
+var errKilled = errors.New("killed")
 
 func newRig(t tester, patterns ...string) *rig {
 	t.Helper()
@@ -78,6 +82,10 @@ func (r *rig) begin() {
 }
 
 func (r *rig) emit(b source.Batch) error {
+	if r.lives == 1 {
+		return errKilled
+	}
+	r.lives = max(0, r.lives-1)
 	r.pending = append(r.pending, b)
 	if !r.hold {
 		r.ack(len(r.pending))
@@ -99,9 +107,12 @@ func (r *rig) ack(n int) {
 func (r *rig) poll() {
 	r.t.Helper()
 	r.now = r.now.Add(time.Millisecond)
-	if err := r.follow.pass(context.Background(), r.watch, true); err != nil {
-		r.t.Fatal(err)
+	err := r.follow.pass(context.Background(), r.watch, true)
+	if errors.Is(err, errKilled) {
+		r.kill()
+		return
 	}
+	r.must(err)
 }
 
 // rest lets rotated files come to rest.
@@ -112,14 +123,15 @@ func (r *rig) rest() {
 	r.follow.cfg.Linger = DefaultLinger
 }
 
-// kill ends the follower as SIGKILL would: what is not done with will be read again.
+// kill ends the follower as SIGKILL would: nothing is saved now, and what is not done with will be
+// read again.
 func (r *rig) kill() {
-	r.follow.save(true)
 	for _, t := range r.follow.tails {
 		_ = t.f.Close()
 	}
 	r.pending = nil
 	r.follow = nil
+	r.lives = 0
 }
 
 func (r *rig) restart() {

@@ -28,7 +28,7 @@ func (s *Source) Run(ctx context.Context, emit source.Emit) error {
 		return closed(err)
 	}
 	for {
-		f.save(false)
+		f.save()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -71,14 +71,17 @@ func (f *follower) pass(ctx context.Context, w *watcher, scan bool) error {
 		if scan {
 			first := !f.scanned
 			f.scan()
+			if first {
+				f.cfg.Offsets.scanned(f.kind, f.cfg.Patterns)
+			}
 			w.follow(f)
-			f.save(first)
+			f.save()
 			for _, t := range f.tails {
 				t.due = true
 			}
 		}
 		began := f.cfg.Now()
-		due := func() bool { f.save(false); return f.cfg.Now().Sub(began) >= f.cfg.Poll }
+		due := func() bool { f.save(); return f.cfg.Now().Sub(began) >= f.cfg.Poll }
 		more, err := f.drain(ctx, due)
 		if err != nil {
 			return err
@@ -95,30 +98,17 @@ func (f *follower) pass(ctx context.Context, w *watcher, scan bool) error {
 	}
 }
 
-// save writes the offsets, at most once a second unless forced.
-func (f *follower) save(force bool) {
-	f.reportSave(f.cfg.Offsets.flush(f.cfg.Now(), force, false))
-}
+// save keeps the file of offsets in shape; it costs nothing most of the time.
+func (f *follower) save() { f.cfg.Offsets.save(f.cfg.Now(), false, f.log) }
 
-func (f *follower) reportSave(err error) {
-	failed := err != nil
-	if f.unsaved.Swap(failed) == failed {
-		return
-	}
-	if failed {
-		f.log.Warn("log offsets cannot be saved, a restart now would miss lines; make the state directory writable", "err", err)
-		return
-	}
-	f.log.Info("log offsets are saved again")
-}
-
-// stop closes the files and saves the offsets; batches that are done later save theirs themselves.
+// stop closes the files and waits until the offsets are on the disk; batches that are done later
+// are still remembered.
 func (f *follower) stop() {
 	f.stopped.Store(true)
 	for _, t := range f.tails {
 		_ = t.f.Close() // opened for reading: nothing can be lost
 	}
-	f.reportSave(f.cfg.Offsets.flush(f.cfg.Now(), true, true))
+	f.cfg.Offsets.save(f.cfg.Now(), true, f.log)
 }
 
 // watcher tells of changes in the directories of the followed files. Without inotify it is silent.

@@ -1,14 +1,6 @@
 package journald
 
-import (
-	"errors"
-	"io/fs"
-	"os"
-	"strings"
-	"time"
-
-	"gabion/userspace/source"
-)
+import "strings"
 
 // maxFailures is how many runs in a row may end without an entry before the cursor is given up: the
 // journal may have been replaced, and then no journalctl accepts it.
@@ -18,20 +10,23 @@ const maxFailures = 3
 func (s *Source) restore() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stopped = false
-	if s.position != "" || s.state == "" {
+	if s.state == nil || s.loaded {
 		return
 	}
-	data, err := os.ReadFile(s.state)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		s.cfg.Log.Warn("saved journal cursor cannot be read; starting at the end of the journal", "path", s.state, "err", err)
-	case !isCursor(string(data)):
-		s.cfg.Log.Warn("saved journal cursor is damaged; starting at the end of the journal", "path", s.state)
-	default:
-		s.cursor, s.saved, s.position = string(data), string(data), string(data)
+	s.loaded = true
+	records, err := s.state.Load()
+	if err != nil {
+		s.cfg.Log.Warn("saved journal cursor cannot be read; starting at the end of the journal", "source", s.name, "err", err)
 	}
+	if len(records) == 0 {
+		return
+	}
+	last := string(records[len(records)-1])
+	if !isCursor(last) {
+		s.cfg.Log.Warn("saved journal cursor is damaged; starting at the end of the journal", "source", s.name)
+		return
+	}
+	s.cursor, s.position = last, last
 }
 
 // isCursor reports whether text can be a cursor: printable, one word, of bounded length.
@@ -43,58 +38,48 @@ func isCursor(text string) bool {
 	return strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
 }
 
-// done is told of every entry that the engine has done with, in order, on any goroutine.
+// done is told of every entry that the engine has done with, in order, on any goroutine. When it
+// returns the cursor is safe from SIGKILL.
 func (s *Source) done(cursor string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cursor = cursor
 	s.failures = 0
-	switch {
-	case s.stopped || s.cfg.Now().Sub(s.written) >= saveEvery:
-		s.save(false)
-	case s.late == nil:
-		s.late = time.AfterFunc(saveEvery, s.saveLate)
+	if s.state == nil || s.state.Append([]byte(cursor)) && !s.state.Full() {
+		return
+	}
+	if now := s.cfg.Now(); s.unsaved == nil || now.Sub(s.tried) >= retryEvery {
+		s.tried = now
+		s.report(s.state.Rebuild([][]byte{[]byte(cursor)}))
 	}
 }
 
-// saveLate saves what done did not.
-func (s *Source) saveLate() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.late = nil
-	s.save(false)
-}
-
-// stop saves the cursor; batches that are done later save theirs themselves.
+// stop waits until the cursor is on the disk; batches that are done later are still remembered.
 func (s *Source) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stopped = true
-	if s.late != nil {
-		s.late.Stop()
-		s.late = nil
-	}
-	s.save(true)
-}
-
-// save writes the cursor. The caller holds the lock.
-func (s *Source) save(durable bool) {
-	if s.state == "" || s.cursor == s.saved || s.cursor == "" {
+	if s.state == nil || s.cursor == "" {
 		return
 	}
-	s.written = s.cfg.Now()
-	err := source.WriteState(s.state, []byte(s.cursor), durable)
+	var err error
+	if s.state.Lost() {
+		err = s.state.Rebuild([][]byte{[]byte(s.cursor)})
+	}
 	if err == nil {
-		s.saved = s.cursor
+		err = s.state.Sync()
 	}
-	if failed := err != nil; failed != s.unsaved {
-		s.unsaved = failed
-		if failed {
-			s.cfg.Log.Warn("journal cursor cannot be saved, a restart now would miss lines; make the state directory writable", "err", err)
-		} else {
-			s.cfg.Log.Info("journal cursor is saved again")
-		}
+	s.report(err)
+}
+
+// report says once that the cursor cannot be saved, and once that it can again.
+func (s *Source) report(err error) {
+	switch {
+	case err != nil && s.unsaved == nil:
+		s.cfg.Log.Warn("journal cursor cannot be saved, a restart now would read entries again; make the state directory writable", "source", s.name, "err", err)
+	case err == nil && s.unsaved != nil:
+		s.cfg.Log.Info("journal cursor is saved again", "source", s.name)
 	}
+	s.unsaved = err
 }
 
 // judge gives the cursor up when journalctl keeps failing with it.
@@ -109,11 +94,11 @@ func (s *Source) judge(seen bool) {
 		return
 	}
 	s.failures = 0
-	s.position, s.cursor, s.saved = "", "", ""
+	s.position, s.cursor = "", ""
 	s.cfg.Log.Warn("journalctl keeps failing at the saved cursor; going on at the end of the journal", "source", s.name)
-	if s.state != "" {
-		if err := os.Remove(s.state); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.cfg.Log.Warn("saved journal cursor cannot be removed", "path", s.state, "err", err)
+	if s.state != nil {
+		if err := s.state.Remove(); err != nil {
+			s.cfg.Log.Warn("saved journal cursor cannot be removed", "source", s.name, "err", err)
 		}
 	}
 }

@@ -26,6 +26,7 @@ import (
 
 	"gabion/userspace/event"
 	"gabion/userspace/source"
+	"gabion/userspace/source/ledger"
 )
 
 const (
@@ -36,7 +37,7 @@ const (
 	maxEntry = 4 << 20
 
 	batchLines = 512
-	saveEvery  = time.Second
+	retryEvery = time.Second     // how often saving is tried again
 	stopAfter  = 2 * time.Second // how long journalctl may take to end before it is killed
 	keepErrors = 4 << 10         // bytes of its error output
 )
@@ -55,21 +56,19 @@ type Config struct {
 
 // Source follows the entries that a filter selects.
 type Source struct {
-	cfg   Config
-	name  string // of the source in lines and messages
-	state string // path of the saved cursor
+	cfg  Config
+	name string // of the source in lines and messages
 
 	lines, cut, skipped atomic.Uint64
 
 	mu       sync.Mutex
-	position string // of the last entry handed over
-	cursor   string // of the last entry done with
-	saved    string
-	late     *time.Timer // saves what came too soon after the last time
-	written  time.Time
-	unsaved  bool // saving failed the last time
-	stopped  bool // Run is over: every step is saved at once
-	failures int  // runs in a row that ended at once with this cursor
+	state    *ledger.Ledger // of cursors; nil: nothing is remembered
+	loaded   bool           // state was read
+	position string         // of the last entry handed over
+	cursor   string         // of the last entry done with
+	tried    time.Time      // when the state was last written anew
+	unsaved  error          // why that failed
+	failures int            // runs in a row that ended at once with this cursor
 }
 
 // New checks the configuration and returns a source that has not started anything yet.
@@ -89,7 +88,7 @@ func New(cfg Config) (*Source, error) {
 	s := &Source{cfg: cfg, name: "journalctl-" + strings.Join(cfg.Filter, ".")}
 	if cfg.StateDir != "" {
 		sum := sha256.Sum256([]byte(strings.Join(cfg.Filter, "\x00")))
-		s.state = filepath.Join(cfg.StateDir, "journal-"+hex.EncodeToString(sum[:8])+".cursor")
+		s.state = ledger.New(filepath.Join(cfg.StateDir, "journal-"+hex.EncodeToString(sum[:8])))
 	}
 	return s, nil
 }

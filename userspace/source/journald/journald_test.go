@@ -119,6 +119,23 @@ func TestEntriesBecomeSyslogLinesAndTheCursorIsKept(t *testing.T) {
 	}
 }
 
+func TestACursorIsKeptAsSoonAsTheEntryIsDoneWith(t *testing.T) {
+	t.Setenv("STAND_IN_ALL", "1")
+	state := t.TempDir()
+	s := mustNew(t, state, entry(1, `"one"`))
+	for n := range 5000 { // more than one file takes
+		cursor := fmt.Sprintf("s=1;i=%d;%0100d", n, 0)
+		s.done(cursor)
+		if n%500 > 0 {
+			continue
+		}
+		next := mustNew(t, state, "")
+		if next.restore(); next.position != cursor {
+			t.Fatalf("after SIGKILL position = %q, want %q", next.position, cursor)
+		}
+	}
+}
+
 func TestMessagesOfEveryKindAreHandled(t *testing.T) {
 	const head = "Feb  3 04:05:06 h sshd[42]: "
 	for _, tt := range []struct{ name, message, want string }{
@@ -177,8 +194,8 @@ func TestACursorThatNoRunAcceptsIsGivenUp(t *testing.T) {
 			t.Fatal("no error")
 		}
 	}
-	if _, err := os.Stat(s.state); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("cursor file: %v, want it removed", err)
+	if left, err := filepath.Glob(filepath.Join(state, "*")); err != nil || len(left) > 0 {
+		t.Errorf("left of the cursor: %q, want nothing", left)
 	}
 }
 
@@ -204,7 +221,7 @@ func TestRunEndsWhenTheEngineCloses(t *testing.T) {
 func TestADamagedCursorIsNotUsed(t *testing.T) {
 	state := t.TempDir()
 	s := mustNew(t, state, "")
-	if err := os.WriteFile(s.state, []byte("a\nb"), 0o600); err != nil {
+	if err := s.state.Rebuild([][]byte{[]byte("a b")}); err != nil {
 		t.Fatal(err)
 	}
 	s.restore()
