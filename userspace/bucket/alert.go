@@ -26,7 +26,7 @@ func (t *Table) muted(s *Scenario, id ID, at int64, replay bool) bool {
 // one alert per source and mutes the scenario for the key.
 func (t *Table) overflow(s *Scenario, b *bucket, m *Match) (*event.Event, error) {
 	key := mapkey(s, m.Key)
-	run, err := s.alerts(b, key)
+	run, err := s.alerts(b, key, &t.names)
 	if err != nil {
 		t.stats.lost.Add(1)
 		return nil, fmt.Errorf("raise alert: %w", err)
@@ -57,12 +57,12 @@ func mapkey(s *Scenario, key string) string {
 func stamp(t int64) time.Time { return time.Unix(0, t).UTC() }
 
 // alerts builds what rules see as evt.Overflow: one alert per source, in order of source value.
-func (s *Scenario) alerts(b *bucket, mapkey string) (event.RuntimeAlert, error) {
+func (s *Scenario) alerts(b *bucket, mapkey string, names *dictionary) (event.RuntimeAlert, error) {
 	records := b.records()
 	sources := map[string]*decision.Source{}
 	var events []decision.Event
 	for _, r := range records {
-		got := r.unpack()
+		got := r.unpack(names)
 		if err := s.addSources(sources, r.whole, &got); err != nil {
 			return event.RuntimeAlert{}, err
 		}

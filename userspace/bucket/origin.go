@@ -1,10 +1,12 @@
 package bucket
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"gabion/userspace/decision"
 	"gabion/userspace/event"
@@ -21,7 +23,7 @@ func (s *Scenario) addSources(to map[string]*decision.Source, whole *event.Event
 		s.addInner(to, &whole.Overflow, r.scopeValue)
 		return nil
 	}
-	src := &decision.Source{Scope: s.scope, Value: r.scopeValue}
+	src := &decision.Source{Scope: s.scope, Value: strings.Clone(r.scopeValue)}
 	if s.scope == decision.ScopeIP || s.scope == decision.ScopeRange {
 		if err := s.fill(src, r); err != nil {
 			return err
@@ -40,12 +42,9 @@ func (s *Scenario) fill(src *decision.Source, r *retained) error {
 	if _, err := netip.ParseAddr(text); err != nil {
 		return fmt.Errorf("an event's source_ip %q is no address", cut(text, 64))
 	}
-	src.IP = text
-	src.AsNumber = r.enriched("ASNumber")
-	if src.AsNumber == "" {
-		src.AsNumber = r.enriched("ASNNumber")
-	}
-	src.AsName, src.Cn = r.enriched("ASNOrg"), r.enriched("IsoCode")
+	src.IP = strings.Clone(text) // a decision on it outlives the record
+	src.AsNumber = strings.Clone(cmp.Or(r.enriched("ASNumber"), r.enriched("ASNNumber")))
+	src.AsName, src.Cn = strings.Clone(r.enriched("ASNOrg")), strings.Clone(r.enriched("IsoCode"))
 	src.Latitude, src.Longitude = degrees(r.enriched("Latitude")), degrees(r.enriched("Longitude"))
 	if within != "" {
 		p, err := netip.ParsePrefix(within)
@@ -82,7 +81,7 @@ func (s *Scenario) addInner(to map[string]*decision.Source, inner *event.Runtime
 		case s.scope == decision.ScopeRange && src.Scope == decision.ScopeIP:
 			c.Scope, c.IP, c.Value = s.scope, "", src.Range
 			if s.scopeExpr != nil {
-				c.Value = scopeValue
+				c.Value = strings.Clone(scopeValue)
 			}
 		default:
 			continue

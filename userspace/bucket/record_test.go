@@ -14,16 +14,17 @@ import (
 )
 
 func TestARecordGivesBackWhatWasPacked(t *testing.T) {
+	var names dictionary // of all records, so that it fills up
 	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.OneOf(rapid.String(), rapid.StringN(0, 3*maxValue, -1))
+		text := rapid.OneOf(rapid.String(), rapid.StringN(0, 3*maxValue, -1), rapid.StringMatching("[a-c]"))
 		evt := &event.Event{
-			MarshaledTime: rapid.String().Draw(t, "time"), Line: event.Line{Raw: text.Draw(t, "line")},
-			Meta:     rapid.MapOfN(rapid.StringN(0, 20, -1), text, 0, 10).Draw(t, "meta"),
+			MarshaledTime: rapid.OneOf(rapid.String(), rapid.StringMatching("[a-c]")).Draw(t, "time"), Line: event.Line{Raw: text.Draw(t, "line")},
+			Meta:     rapid.MapOfN(rapid.OneOf(rapid.StringN(0, 100, -1), rapid.StringMatching("[a-c]")), text, 0, 10).Draw(t, "meta"),
 			Enriched: map[string]string{"IsoCode": rapid.String().Draw(t, "country")},
 		}
 		evt.Meta["source_ip"] = "192.0.2.1"
 		m := &Match{Event: evt, scopeValue: rapid.String().Draw(t, "scope"), scopeFailed: rapid.Bool().Draw(t, "failed")}
-		got := newRecord(m, false).unpack()
+		got := newRecord(m, false, &names).unpack(&names)
 		if !got.hasMeta || got.scopeFailed != m.scopeFailed || got.scopeValue != cut(m.scopeValue, maxValue) ||
 			got.line != cut(evt.Line.Raw, decision.MaxLine) || got.timestamp != cut(timestamp(evt), maxValue) ||
 			got.sourceMeta[0] != "192.0.2.1" || got.enriched("IsoCode") != cut(evt.Enriched["IsoCode"], maxValue) {

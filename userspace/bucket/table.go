@@ -27,6 +27,7 @@ type Table struct {
 	byID   map[ID]*bucket
 	clocks [2]clock // by event.Live, event.Replay: only live time follows the wall clock
 	bytes  int64
+	names  dictionary
 	stats  counters
 }
 
@@ -89,7 +90,7 @@ func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 			return nil, nil
 		}
 		return t.overflow(s, &bucket{
-			id: id, first: m.time, last: m.time, total: 1, replay: m.replay(), queue: []record{newRecord(m, s.whole)},
+			id: id, first: m.time, last: m.time, total: 1, replay: m.replay(), queue: []record{newRecord(m, s.whole, &t.names)},
 		}, m)
 	}
 	for t.bytes > t.config.MaxBytes && len(t.byID) > 0 {
@@ -121,7 +122,7 @@ func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 	}
 	t.stats.poured.Add(1)
 	full := b.pour(s, m.time)
-	t.grow(b.retain(newRecord(m, s.whole), s.keep))
+	t.grow(b.retain(newRecord(m, s.whole, &t.names), s.keep))
 	var err error
 	if !full && s.condition != nil {
 		full, err = s.met(b, m)

@@ -31,7 +31,7 @@ func storePairs(parse func(string, map[string]string)) func(string, map[string]a
 			return nil, fmt.Errorf("cannot store pairs under %q: it holds a %T", key, old)
 		}
 		found := map[string]string{}
-		parse(text, found)
+		parse(strings.Clone(text), found) // a bucket may keep the pairs for longer than the line
 		if len(found) == 0 {
 			return nil, errNoPair
 		}

@@ -3,6 +3,7 @@ package exprlib
 import (
 	"container/list"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -71,6 +72,7 @@ func (s *Stash) Set(key, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	expires := s.now().Add(s.cfg.TTL)
+	key, value = strings.Clone(key), strings.Clone(value) // they may be slices of a whole block of the log
 	if e, ok := s.entries[key]; ok {
 		*e.Value.(*stashEntry) = stashEntry{key, value, expires}
 		s.order.MoveToFront(e)
