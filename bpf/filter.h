@@ -29,6 +29,7 @@ enum outcome {
 	O_SHADOWED,
 	O_ALLOWED,
 	O_DROPPED,
+	O_OVERTAGGED,
 };
 
 static __always_inline void count(__u64 *v4, __u64 *v6, const struct packet *pkt)
@@ -75,6 +76,10 @@ static __always_inline enum verdict account(struct stats *st, const struct frame
 		count(&st->dropped_v4, &st->dropped_v6, pkt);
 		st->dropped_bytes += frame->len;
 		return DROP;
+	case O_OVERTAGGED:
+		st->dropped_tags++;
+		st->dropped_bytes += frame->len;
+		return DROP;
 	}
 	return PASS;
 }
@@ -116,6 +121,8 @@ static __always_inline enum outcome inspect(struct cursor *cur, struct packet *p
 		return O_TRUNCATED;
 	case MALFORMED:
 		return O_MALFORMED;
+	case OVERTAGGED:
+		return O_OVERTAGGED;
 	case PARSED:
 		break;
 	}

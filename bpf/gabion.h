@@ -18,7 +18,7 @@
 
 #include <linux/types.h>
 
-#define GABION_ABI 1
+#define GABION_ABI 2
 
 /* Sizes. Those marked "loader" are defaults that user space replaces when it creates the maps. */
 #define CLASSES	      16	    /* ban classes */
@@ -28,7 +28,7 @@
 #define MAX_CLAIMS    4096	    /* reports of the running windows */
 #define SUSPECT_CELLS 4096	    /* power of two */
 #define EVENT_RING    (1024 * 1024) /* bytes; power of two, multiple of the page size */
-#define FLOWS	      4		    /* connections remembered per source as possible proof */
+#define FLOWS	      8		    /* power of two, at most 8: connections sampled per source */
 
 /* What is done with a source whose ban is of a class. */
 enum class_mode {
@@ -92,7 +92,7 @@ struct source {
 	__u8 addr[16];
 };
 
-/* One connection attempt, kept as possible proof that its source is real (see meter.h). */
+/* One connection attempt of the sample that may prove its source real (see meter.h). */
 struct flow {
 	__u32 daddr; /* destination: IPv4 as on the wire, IPv6 folded by xor */
 	__be16 sport;
@@ -103,17 +103,24 @@ struct flow {
 struct conn {
 	__u64 start; /* ns: the window's first connection */
 	__u32 count;
-	__u8 proven;   /* a handshake of this window was completed */
-	__u8 reported; /* this window has had its event, or must not have one */
-	__u8 flows;    /* used entries of flow */
+	__u8 sampled;  /* bits: entries of flow in use */
+	__u8 proven;   /* bits: entries of flow whose handshake was completed */
+	__u8 reported; /* bits, enum report: events this window has had, or must not have */
 	__u8 pad;
 	struct flow flow[FLOWS];
+};
+
+/* What a source is reported for; one event each per window. */
+enum report {
+	REPORT_UNPROVEN = 1,
+	REPORT_ESTABLISHED = 2,
 };
 
 /* Names one report, so that CPUs that cross the limit at the same time write one event. */
 struct claim {
 	__u8 addr[16];
 	__u64 start; /* of the window */
+	__u64 kind;  /* enum report */
 };
 
 /* Reports one CPU has written in the running second. */
@@ -122,7 +129,8 @@ struct budget {
 	__u64 used;
 };
 
-/* A source made more new connections than the limit: at most one per source and window. */
+/* A source made more new connections than the limit: at most one of each kind (established or not)
+ * per source and window. */
 struct conn_event {
 	__u64 time;	 /* ns, when it was written */
 	__u64 window;	 /* ns */
@@ -132,7 +140,8 @@ struct conn_event {
 	__u32 ifindex;
 	__u16 dst_port;	  /* of the packet that led to the event */
 	__u8 family;	  /* 4 or 6 */
-	__u8 established; /* 1: the source completed a handshake. 0: the address may be forged */
+	__u8 established; /* 1: the sampled handshakes were completed. 0: the address may be forged
+			   */
 };
 
 /*
@@ -145,9 +154,9 @@ struct stats {
 
 	__u64 passed_v4; /* no ban of any kind matched */
 	__u64 passed_v6;
-	__u64 passed_non_ip; /* neither IPv4 nor IPv6, or more than two VLAN tags */
+	__u64 passed_non_ip; /* neither IPv4 nor IPv6 */
 	__u64 truncated;     /* passed: ends before its source address */
-	__u64 malformed;     /* passed: its IP header contradicts itself */
+	__u64 malformed;     /* passed: its IP header is one that the stack discards */
 	__u64 disabled_v4;   /* passed: the ban's class is off */
 	__u64 disabled_v6;
 	__u64 expired_v4; /* passed: the ban is over, but still in the table */
@@ -158,6 +167,7 @@ struct stats {
 	__u64 allowed_v6;
 	__u64 dropped_v4;
 	__u64 dropped_v6;
+	__u64 dropped_tags; /* more VLAN tags than are walked: its source is hidden on purpose */
 
 	__u64 dropped_bytes;
 	__u64 ext_limit;	/* IPv6 with more extension headers than are walked: not metered */
@@ -183,10 +193,10 @@ _Static_assert(sizeof(struct ban) == 32, "ban");
 _Static_assert(sizeof(struct allow) == 16, "allow");
 _Static_assert(sizeof(struct class) == 8, "class");
 _Static_assert(sizeof(struct meter) == 16, "meter");
-_Static_assert(sizeof(struct conn) == 48, "conn");
-_Static_assert(sizeof(struct claim) == 24, "claim");
+_Static_assert(sizeof(struct conn) == 80, "conn");
+_Static_assert(sizeof(struct claim) == 32, "claim");
 _Static_assert(sizeof(struct conn_event) == 48, "conn_event");
-_Static_assert(sizeof(struct stats) == 25 * 8, "stats");
+_Static_assert(sizeof(struct stats) == 26 * 8, "stats");
 _Static_assert(sizeof(struct abi) == 16, "abi");
 
 #endif

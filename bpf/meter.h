@@ -5,19 +5,24 @@
  *
  * Counted is each SYN without ACK. A window belongs to a source: it begins with the source's first
  * connection and lasts meter.window. When the count passes meter.limit, user space gets one event
- * per source and window, at the first moment at which one of these holds:
+ * of each kind per source and window, at the first moment at which its condition holds:
  *
- *   count > limit      and the source is proven          -> event with established = 1
- *   count > 2 * limit  and it is still not proven        -> event with established = 0
+ *   count > limit      and the sample is proven          -> event with established = 1
+ *   count > 2 * limit  and it is not, up to then         -> event with established = 0
  *
- * A source is proven when it has completed a handshake in this window: its address cannot be forged
- * then. User space must never ban the source of an event with established = 0, since anybody can
- * send SYNs in anybody's name. An old connection of the source proves nothing for the same reason:
- * its owner may be the victim in whose name the SYNs come. So once the count reaches half the
- * limit, the next FLOWS connection attempts that have no socket yet are remembered, and only a
- * socket that appears for one of these is proof. It is looked for with every later packet of that
- * connection, and with every later SYN of the source (for clients that connect and then say
- * nothing).
+ * The second may be followed by the first, when a burst is over before its answers are back.
+ *
+ * Anybody can send SYNs in anybody's name, so user space must never ban the source of an event with
+ * established = 0. Nor do some real connections prove that the others are real: the victim in whose
+ * name the SYNs come opens a few itself. So FLOWS attempts are drawn at random from those between
+ * half the limit and the limit, and the sample is proven when sockets show that three quarters of
+ * them have completed their handshake. Whoever forges nine SYNs for each of a victim's own gets
+ * that once in 40,000 windows; whoever completes only half of his own escapes it in six of seven.
+ * An attempt for which there is a connection already, which a forger may know, is drawn like any
+ * other and proves nothing.
+ *
+ * The sockets are looked for with every later packet of a drawn connection, and with every later
+ * SYN of the source (for clients that connect and then say nothing).
  *
  * Only connections to this machine have sockets here; those it forwards are counted and reported,
  * but stay unproven. An allowed source makes no event; that is only looked up when there would be
@@ -81,9 +86,22 @@ static __always_inline struct flow flow_of(const struct packet *pkt)
 	return flow;
 }
 
-static __always_inline int same_flow(const struct flow *a, const struct flow *b)
+/* The count from which on connections are drawn: before it, a source costs no socket lookup. */
+static __always_inline __u32 from_count(const struct meter *meter)
 {
-	return a->daddr == b->daddr && a->sport == b->sport && a->dport == b->dport;
+	return meter->limit / 2 + 1;
+}
+
+/* Returns 1 when the flows are the same, else 0. It does not branch: the verifier would follow each
+ * combination of answers for a whole sample. */
+static __always_inline __u32 same_flow(const struct flow *a, const struct flow *b)
+{
+	__u64 differ =
+		(a->daddr ^ b->daddr) | (__u32)(a->sport ^ b->sport) | (__u32)(a->dport ^ b->dport);
+
+	differ += 0xffffffff; /* beyond 32 bits unless it was 0 */
+	barrier_var(differ);
+	return (differ >> 32) ^ 1;
 }
 
 /* Says whether a connection between the packet's addresses and the given ports has completed its
@@ -125,19 +143,28 @@ static __always_inline int completed(void *ctx, const struct packet *pkt, __be16
 	return 0;
 }
 
-/* Reports the source when the rule above says so and it was not reported in this window. */
+static __always_inline int is_proven(const struct conn *conn)
+{
+	int sampled = __builtin_popcount(conn->sampled);
+
+	return sampled && __builtin_popcount(conn->proven) * 4 >= sampled * 3;
+}
+
+/* Reports the source when the rule above says so and it was not in this window. */
 static __always_inline void try_report(const struct frame *frame, const struct packet *pkt,
 				       const struct source *key, struct conn *conn,
 				       const struct meter *meter, struct stats *st, __u64 now)
 {
-	if (conn->reported || conn->count <= meter->limit)
+	enum report kind = is_proven(conn) ? REPORT_ESTABLISHED : REPORT_UNPROVEN;
+
+	if (conn->count <= meter->limit || conn->reported >= kind)
 		return;
-	if (!conn->proven && conn->count <= 2ULL * meter->limit)
+	if (kind == REPORT_UNPROVEN && conn->count <= 2ULL * meter->limit)
 		return;
 	if (find_allow(pkt))
-		conn->reported = 1;
-	else
-		conn->reported = report(frame, pkt, key, conn, meter, st, now);
+		conn->reported = REPORT_ESTABLISHED;
+	else if (report(frame, pkt, key, conn, meter, kind, st, now))
+		conn->reported = kind;
 }
 
 /* Returns an entry of conn->flow. The index is masked where it is used: without that 5.10 forgets
@@ -150,24 +177,41 @@ static __always_inline struct flow *flow_at(struct conn *conn, __u32 i)
 	return &conn->flow[i];
 }
 
-/* Uses a SYN of a source that is near the limit: as a flow that may become proof, or, when enough
- * are known, to look one of them up. */
-static __always_inline void seek_proof(void *ctx, const struct packet *pkt, struct conn *conn)
+/* Draws a SYN into the sample, so that each of the attempts up to now is in it with the same
+ * chance: the first ones fill it, the n-th replaces one of them with a chance of FLOWS in n. */
+static __always_inline void draw(void *ctx, const struct packet *pkt, struct conn *conn, __u32 nth)
+{
+	__u32 slot = nth - 1;
+
+	if (nth > FLOWS)
+		slot = bpf_get_prandom_u32() % nth;
+	if (slot >= FLOWS)
+		return;
+	conn->proven &= ~(1U << slot);
+	conn->sampled |= 1U << slot;
+	if (completed(ctx, pkt, pkt->sport, pkt->dport))
+		*flow_at(conn, slot) = (struct flow){}; /* older than its SYN: never proof */
+	else
+		*flow_at(conn, slot) = flow_of(pkt);
+}
+
+/* Uses a SYN of a source that is near the limit: it may be drawn into the sample, and it is an
+ * occasion to look one of the sample up. */
+static __always_inline void seek_proof(void *ctx, const struct packet *pkt, struct conn *conn,
+				       const struct meter *meter)
 {
 	struct flow flow = flow_of(pkt), *known;
+	__u32 count = conn->count, slot = count & (FLOWS - 1);
 	__u64 *cell = suspect_cell(pkt);
 
 	if (cell)
 		*cell = 1;
-	if (conn->flows < FLOWS) {
-		if (completed(ctx, pkt, pkt->sport, pkt->dport))
-			return; /* this connection is older than the SYN: no proof of anything */
-		*flow_at(conn, conn->flows) = flow;
-		conn->flows++;
-	}
-	known = flow_at(conn, conn->count);
-	if (known->daddr == flow.daddr && !same_flow(known, &flow))
-		conn->proven = completed(ctx, pkt, known->sport, known->dport);
+	if (count <= meter->limit)
+		draw(ctx, pkt, conn, count - from_count(meter) + 1);
+	known = flow_at(conn, slot);
+	if (known->sport && known->daddr == flow.daddr && !same_flow(known, &flow) &&
+	    completed(ctx, pkt, known->sport, known->dport))
+		conn->proven |= 1U << slot;
 }
 
 static __always_inline void meter_syn(void *ctx, const struct frame *frame,
@@ -193,15 +237,15 @@ static __always_inline void meter_syn(void *ctx, const struct frame *frame,
 	if ((__s64)(now - conn->start) >= (__s64)meter->window)
 		*conn = fresh;
 	__sync_fetch_and_add(&conn->count, 1);
-	if (conn->reported || conn->count < meter->limit / 2)
+	if (conn->reported == REPORT_ESTABLISHED || conn->count < from_count(meter))
 		return;
-	if (!conn->proven)
-		seek_proof(ctx, pkt, conn);
+	if (conn->count <= meter->limit || !is_proven(conn))
+		seek_proof(ctx, pkt, conn, meter);
 	try_report(frame, pkt, &key, conn, meter, st, now);
 }
 
-/* Looks whether a packet that is no SYN belongs to a remembered flow and that has become a
- * connection. Everybody else's packets cost one array load here. */
+/* Looks whether a packet that is no SYN belongs to a drawn connection whose handshake it shows to
+ * be complete. Everybody else's packets cost one array load here. */
 static __always_inline void meter_data(void *ctx, const struct frame *frame,
 				       const struct packet *pkt, const struct meter *meter,
 				       struct stats *st, clock_fn clock)
@@ -209,8 +253,8 @@ static __always_inline void meter_data(void *ctx, const struct frame *frame,
 	__u64 *cell = suspect_cell(pkt);
 	struct source key;
 	struct flow flow;
+	__u32 known = 0;
 	struct conn *conn;
-	int known = 0;
 	__u64 now;
 
 	if (!cell || !*cell)
@@ -224,15 +268,15 @@ static __always_inline void meter_data(void *ctx, const struct frame *frame,
 		*cell = 0;
 		return;
 	}
-	if (conn->reported || conn->proven)
+	if (conn->reported == REPORT_ESTABLISHED || is_proven(conn))
 		return;
 	flow = flow_of(pkt);
 #pragma unroll
 	for (int i = 0; i < FLOWS; i++)
-		known |= same_flow(&conn->flow[i], &flow); /* an unused entry has port 0 */
+		known |= same_flow(&conn->flow[i], &flow) << i; /* an unused entry has port 0 */
 	if (!known || !completed(ctx, pkt, pkt->sport, pkt->dport))
 		return;
-	conn->proven = 1;
+	conn->proven |= known;
 	try_report(frame, pkt, &key, conn, meter, st, now);
 }
 

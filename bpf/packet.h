@@ -21,13 +21,15 @@
 #define IPV4_OFFSET 0x1fff /* fragment offset in iphdr.frag_off */
 #define IPV6_OFFSET 0xfff8 /* fragment offset in ext_header.offset */
 
-/* What parsing found. Anything but PARSED ends the inspection and passes the packet: the stack
- * discards what is broken, and there is no address to judge. */
+/* What parsing found. Anything but PARSED ends the inspection: there is no address to judge. The
+ * packet passes, since the stack discards what is broken, unless it was built to hide its source.
+ */
 enum parsed {
 	PARSED = 0,
 	NOT_IP,
-	TRUNCATED, /* ends before its source address */
-	MALFORMED, /* its IP header contradicts itself */
+	TRUNCATED,  /* ends before its source address */
+	MALFORMED,  /* its IP header is one that the stack discards */
+	OVERTAGGED, /* more than VLAN_TAGS tags */
 };
 
 /* A frame as a hook gets it. */
@@ -70,6 +72,18 @@ struct vlan_header {
 	__be16 proto;
 };
 
+/* PPPoE session and PPP header, as far as it matters here. */
+struct pppoe_header {
+	__u8 version_type;
+	__u8 code;
+	__be16 session;
+	__be16 len;
+	__be16 proto; /* PPP_* */
+};
+
+#define PPP_IPV4 0x0021
+#define PPP_IPV6 0x0057
+
 /* The first 8 bytes of an IPv6 extension header: none is shorter. */
 struct ext_header {
 	__u8 next;
@@ -91,27 +105,30 @@ static __always_inline void *take(struct cursor *cur, __u32 size)
 	return pos;
 }
 
-/* Returns the protocol (ETH_P_*) behind the Ethernet header and up to VLAN_TAGS tags, or -1 when
- * truncated. */
-static __always_inline int parse_ethernet(struct cursor *cur)
+static __always_inline int is_vlan(__be16 proto)
+{
+	return proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD);
+}
+
+/* Finds the protocol (ETH_P_*) behind the Ethernet header and up to VLAN_TAGS tags. */
+static __always_inline enum parsed parse_ethernet(struct cursor *cur, __be16 *proto)
 {
 	struct ethhdr *eth = take(cur, sizeof(*eth));
 	struct vlan_header *vlan;
-	__be16 proto;
 
 	if (!eth)
-		return -1;
-	proto = eth->h_proto;
+		return TRUNCATED;
+	*proto = eth->h_proto;
 #pragma unroll
 	for (int i = 0; i < VLAN_TAGS; i++) {
-		if (proto != bpf_htons(ETH_P_8021Q) && proto != bpf_htons(ETH_P_8021AD))
-			break;
+		if (!is_vlan(*proto))
+			return PARSED;
 		vlan = take(cur, sizeof(*vlan));
 		if (!vlan)
-			return -1;
-		proto = vlan->proto;
+			return TRUNCATED;
+		*proto = vlan->proto;
 	}
-	return bpf_ntohs(proto);
+	return is_vlan(*proto) ? OVERTAGGED : PARSED;
 }
 
 /* The cursor ends behind the options; when those are cut off, no transport header fits there. */
@@ -133,13 +150,24 @@ static __always_inline enum parsed parse_ipv4(struct cursor *cur, struct packet 
 	return PARSED;
 }
 
+/* An IPv4-mapped source has no meaning on the wire; counted, it would look like the IPv4 source.
+ * One comparison: each more is another path that the verifier follows to the end. */
+static __always_inline int is_mapped(const struct in6_addr *addr)
+{
+	const __be32 *word = addr->in6_u.u6_addr32;
+	__u32 differ = word[0] | word[1] | (word[2] ^ bpf_htonl(0xffff));
+
+	barrier_var(differ);
+	return !differ;
+}
+
 static __always_inline enum parsed parse_ipv6(struct cursor *cur, struct packet *pkt)
 {
 	struct ipv6hdr *ip = take(cur, sizeof(*ip));
 
 	if (!ip)
 		return TRUNCATED;
-	if (ip->version != 6)
+	if (ip->version != 6 || is_mapped(&ip->saddr))
 		return MALFORMED;
 	pkt->family = 6;
 	__builtin_memcpy(pkt->saddr, &ip->saddr, sizeof(pkt->saddr));
@@ -148,16 +176,35 @@ static __always_inline enum parsed parse_ipv6(struct cursor *cur, struct packet 
 	return PARSED;
 }
 
+/* Moves over a PPPoE header and translates the protocol behind it. The interface that PPPoE makes
+ * has no Ethernet header, so its packets are judged on the one that they arrive on. */
+static __always_inline enum parsed parse_pppoe(struct cursor *cur, __be16 *proto)
+{
+	struct pppoe_header *ppp = take(cur, sizeof(*ppp));
+
+	if (!ppp)
+		return TRUNCATED;
+	if (ppp->proto == bpf_htons(PPP_IPV4))
+		*proto = bpf_htons(ETH_P_IP);
+	else if (ppp->proto == bpf_htons(PPP_IPV6))
+		*proto = bpf_htons(ETH_P_IPV6);
+	return PARSED;
+}
+
 static __always_inline enum parsed parse_source(struct cursor *cur, struct packet *pkt)
 {
-	switch (parse_ethernet(cur)) {
-	case -1:
-		return TRUNCATED;
-	case ETH_P_IP:
+	enum parsed result;
+	__be16 proto = 0;
+
+	result = parse_ethernet(cur, &proto);
+	if (result == PARSED && proto == bpf_htons(ETH_P_PPP_SES))
+		result = parse_pppoe(cur, &proto);
+	if (result != PARSED)
+		return result;
+	if (proto == bpf_htons(ETH_P_IP))
 		return parse_ipv4(cur, pkt);
-	case ETH_P_IPV6:
+	if (proto == bpf_htons(ETH_P_IPV6))
 		return parse_ipv6(cur, pkt);
-	}
 	return NOT_IP;
 }
 

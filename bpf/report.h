@@ -33,30 +33,32 @@ static __always_inline int within_budget(__u64 now)
 	return 1;
 }
 
-/* Writes the event of this source and window. Returns 1 when it is written, now or by another CPU
- * at the same time, and 0 when it has to be tried again. */
+/* Writes the event of this source, window and kind. Returns 1 when it is written, now or by another
+ * CPU at the same time, and 0 when it has to be tried again.
+ *
+ * The claim comes before the record: a record that is reserved and then discarded without a wake-up
+ * lets one that another CPU wrote behind it sleep, and all after it. */
 static __always_inline int report(const struct frame *frame, const struct packet *pkt,
 				  const struct source *key, const struct conn *conn,
-				  const struct meter *meter, struct stats *st, __u64 now)
+				  const struct meter *meter, enum report kind, struct stats *st,
+				  __u64 now)
 {
+	struct claim claim = {.start = conn->start, .kind = kind};
 	struct conn_event *event;
-	struct claim claim = {};
 	__u64 one = 1;
 
 	if (!within_budget(now)) {
 		st->events_over_budget++;
 		return 0;
 	}
+	__builtin_memcpy(claim.addr, key->addr, sizeof(claim.addr));
+	if (bpf_map_update_elem(&claims, &claim, &one, BPF_NOEXIST))
+		return 1;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
+		bpf_map_delete_elem(&claims, &claim);
 		st->events_full++;
 		return 0;
-	}
-	__builtin_memcpy(claim.addr, key->addr, sizeof(claim.addr));
-	claim.start = conn->start;
-	if (bpf_map_update_elem(&claims, &claim, &one, BPF_NOEXIST)) {
-		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
-		return 1;
 	}
 	event->time = now;
 	event->window = meter->window;
@@ -66,7 +68,7 @@ static __always_inline int report(const struct frame *frame, const struct packet
 	event->ifindex = frame->ifindex;
 	event->dst_port = bpf_ntohs(pkt->dport);
 	event->family = pkt->family;
-	event->established = conn->proven;
+	event->established = kind == REPORT_ESTABLISHED;
 	st->events++;
 	if (!event->established)
 		st->events_unproven++;

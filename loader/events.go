@@ -13,8 +13,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// ConnEvent says that a source opened more TCP connections than the limit: at most one per source and
-// window.
+// ConnEvent says that a source opened more TCP connections than the limit. There is at most one per
+// source and window, or two: a burst may be reported first and proven real later.
 type ConnEvent struct {
 	Time        time.Time
 	Source      netip.Addr
@@ -23,7 +23,7 @@ type ConnEvent struct {
 	Window      time.Duration
 	Interface   string // empty when it is gone
 	DstPort     uint16
-	Established bool // false: the source completed no handshake, so its address may be forged: never ban it
+	Established bool // false: too few of its handshakes were completed, its address may be forged: never ban it
 }
 
 // RunEvents hands each event to handle until ctx is done, and returns nil then. Events wait in the

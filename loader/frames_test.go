@@ -15,6 +15,7 @@ const (
 	ethARP  = 0x0806
 	ethQ    = 0x8100
 	ethAD   = 0x88a8
+	ethPPP  = 0x8864
 
 	protoHop  = 0
 	protoICMP = 1
@@ -43,6 +44,11 @@ func eth(proto uint16) []byte {
 
 func vlan(proto uint16) []byte {
 	return binary.BigEndian.AppendUint16([]byte{0, 42}, proto)
+}
+
+// pppoe makes a PPPoE session header and the PPP header behind it.
+func pppoe(proto uint16) []byte {
+	return binary.BigEndian.AppendUint16([]byte{0x11, 0, 0, 7, 0, 0}, proto)
 }
 
 // ipv4 makes a header with the given number of option bytes (a multiple of 4).

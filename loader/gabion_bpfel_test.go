@@ -48,6 +48,7 @@ type testbpfClaim struct {
 	_     structs.HostLayout
 	Addr  [16]uint8
 	Start uint64
+	Kind  uint64
 }
 
 type testbpfClass struct {
@@ -60,11 +61,11 @@ type testbpfConn struct {
 	_        structs.HostLayout
 	Start    uint64
 	Count    uint32
+	Sampled  uint8
 	Proven   uint8
 	Reported uint8
-	Flows    uint8
 	Pad      uint8
-	Flow     [4]struct {
+	Flow     [8]struct {
 		_     structs.HostLayout
 		Daddr uint32
 		Sport uint16
@@ -136,6 +137,7 @@ type testbpfStats struct {
 	AllowedV6        uint64
 	DroppedV4        uint64
 	DroppedV6        uint64
+	DroppedTags      uint64
 	DroppedBytes     uint64
 	ExtLimit         uint64
 	Connections      uint64

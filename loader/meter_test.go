@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,6 +118,58 @@ func TestASourceThatIsNotProvenIsReportedOncePerWindowAboveTwiceTheLimit(t *test
 				t.Errorf("events of the next window (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A source far away sends a whole burst before the server's answers are back: proof comes late.
+func TestABurstThatIsProvenLaterIsReportedAgainAsEstablished(t *testing.T) {
+	b := mustLoadMeter(t, 10, 1000)
+	const src = "203.0.113.5"
+	mustSetClock(t, b.testbpfObjects, 5e9)
+	b.connect(t, src, 30)
+	if got := b.events(t); len(got) != 1 || !strings.Contains(got[0], "established 0") {
+		t.Fatalf("events of the burst = %q, want one that is not established", got)
+	}
+	source := testbpfSource{Addr: netip.MustParseAddr(src).As16()}
+	var conn testbpfConn
+	if err := b.Conns.Lookup(&source, &conn); err != nil {
+		t.Fatal(err)
+	}
+	conn.Proven = conn.Sampled
+	if err := b.Conns.Put(&source, &conn); err != nil {
+		t.Fatal(err)
+	}
+	b.connect(t, src, 10)
+	if got := b.events(t); len(got) != 1 || !strings.Contains(got[0], "count 31 of 10") || !strings.Contains(got[0], "established 1") {
+		t.Errorf("events once it is proven = %q, want one at the next connection", got)
+	}
+}
+
+func TestConnectionsBetweenHalfTheLimitAndTheLimitAreDrawnEvenly(t *testing.T) {
+	const limit, windows = 40, 400
+	b := mustLoadMeter(t, limit, 1000)
+	src := testbpfSource{Addr: netip.MustParseAddr("203.0.113.5").As16()}
+	drawn := map[uint16]int{}
+	for w := range windows {
+		mustSetClock(t, b.testbpfObjects, 5e9+uint64(w)*testWindow)
+		b.connect(t, "203.0.113.5", 2*limit)
+		var conn testbpfConn
+		if err := b.Conns.Lookup(&src, &conn); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range conn.Flow {
+			drawn[swap(f.Sport)-1024]++
+		}
+	}
+	const each = windows * 8 / (limit / 2) // on average, of a binomial distribution: 3 in 1,000,000,000 are outside
+	for nth := range uint16(2 * limit) {
+		n := drawn[nth]
+		switch inside := nth >= limit/2 && nth < limit; {
+		case inside && (n < each-6*10 || n > each+6*10):
+			t.Errorf("connection %d was drawn %d times, want about %d", nth+1, n, each)
+		case !inside && n > 0:
+			t.Errorf("connection %d was drawn %d times, want 0", nth+1, n)
+		}
 	}
 }
 

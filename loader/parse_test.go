@@ -11,10 +11,11 @@ import (
 
 // Values of enum parsed in bpf/packet.h.
 const (
-	parsedOK        = 0
-	parsedNotIP     = 1
-	parsedTruncated = 2
-	parsedMalformed = 3
+	parsedOK         = 0
+	parsedNotIP      = 1
+	parsedTruncated  = 2
+	parsedMalformed  = 3
+	parsedOvertagged = 4
 )
 
 // parsed is what bpf/packet.h found in a frame.
@@ -103,7 +104,11 @@ func TestEveryHeaderCombinationIsParsed(t *testing.T) {
 		{"one VLAN tag", frame(eth(ethQ), vlan(ethIPv4), ipv4(v4, protoTCP, 0), l4), from(syn, v4)},
 		{"two VLAN tags", frame(eth(ethAD), vlan(ethQ), vlan(ethIPv6), ipv6(v6, protoTCP), l4), from(syn, v6)},
 		{"two equal VLAN tags", frame(eth(ethQ), vlan(ethQ), vlan(ethIPv4), ipv4(v4, protoTCP, 0), l4), from(syn, v4)},
-		{"three VLAN tags are no IP", frame(eth(ethQ), vlan(ethQ), vlan(ethQ), vlan(ethIPv4), ipv4(v4, protoTCP, 0), l4), parsed{Outcome: parsedNotIP}},
+		{"three VLAN tags hide the source", frame(eth(ethQ), vlan(ethQ), vlan(ethQ), vlan(ethIPv4), ipv4(v4, protoTCP, 0), l4), parsed{Outcome: parsedOvertagged}},
+		{"IPv4 in PPPoE", frame(eth(ethPPP), pppoe(0x21), ipv4(v4, protoTCP, 0), l4), from(syn, v4)},
+		{"IPv6 in PPPoE behind two tags", frame(eth(ethAD), vlan(ethQ), vlan(ethPPP), pppoe(0x57), ipv6(v6, protoTCP), l4), from(syn, v6)},
+		{"PPPoE that carries something else", frame(eth(ethPPP), pppoe(0xc021), make([]byte, 40)), parsed{Outcome: parsedNotIP}},
+		{"PPPoE cut off", frame(eth(ethPPP), pppoe(0x21)[:7]), parsed{Outcome: parsedTruncated}},
 		{"ARP is no IP", frame(eth(ethARP), make([]byte, 28)), parsed{Outcome: parsedNotIP}},
 		{"IPv4 with 4 bytes of options", frame(eth(ethIPv4), ipv4(v4, protoTCP, 4), l4), from(syn, v4)},
 		{"IPv4 with 40 bytes of options", frame(eth(ethIPv4), ipv4(v4, protoTCP, 40), l4), from(syn, v4)},
@@ -132,6 +137,7 @@ func TestEveryHeaderCombinationIsParsed(t *testing.T) {
 		{"no next header", frame(eth(ethIPv6), ipv6(v6, protoNone)), parsed{Source: v6, Proto: protoNone}},
 		{"IPv4 that says it is version 6", frame(eth(ethIPv4), ipv6(v6, protoTCP), l4), parsed{Outcome: parsedMalformed}},
 		{"IPv6 that says it is version 4", frame(eth(ethIPv6), ipv4(v4, protoTCP, 20), l4), parsed{Outcome: parsedMalformed}},
+		{"IPv4-mapped source in IPv6", frame(eth(ethIPv6), ipv6("::ffff:192.0.2.1", protoTCP), l4), parsed{Outcome: parsedMalformed}},
 		{"IPv4 header shorter than itself", frame(eth(ethIPv4), append([]byte{0x44}, ipv4(v4, protoTCP, 0)[1:]...), l4),
 			parsed{Outcome: parsedMalformed}},
 		{"IPv4 options cut off", frame(eth(ethIPv4), ipv4(v4, protoTCP, 40)[:30]), parsed{Source: v4, Proto: protoTCP}},

@@ -228,7 +228,7 @@ func TestAnotherVersionIsRefusedWithAdvice(t *testing.T) {
 		if !errors.Is(err, ErrVersion) {
 			t.Fatalf("open for %s: error = %v, want ErrVersion", name, err)
 		}
-		const want = "pinned maps have version 99, this binary needs 1"
+		want := fmt.Sprintf("pinned maps have version 99, this binary needs %d", ABI)
 		if !contains(err, want) {
 			t.Errorf("open for %s: error %q does not say %q", name, err, want)
 		}

@@ -9,14 +9,16 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"gabion/userspace/decision"
 )
 
-// attachedServer attaches a plane with a connection limit of 10 per hour to the server's interface
-// and delivers its events.
-func attachedServer(t *testing.T, n network) (*Plane, <-chan ConnEvent) {
+// attachedServer attaches a plane with a connection limit per hour to the server's interface and
+// delivers its events.
+func attachedServer(t *testing.T, n network, limit uint32) (*Plane, <-chan ConnEvent) {
 	t.Helper()
 	o := small(pinDir(t))
-	o.ConnLimit = ConnLimit{Count: 10, Window: time.Hour}
+	o.ConnLimit = ConnLimit{Count: limit, Window: time.Hour}
 	p := mustOpen(t, o)
 	in(t, n.server, func() {
 		if _, err := p.Attach(serverIf, ModeNative); err != nil {
@@ -50,7 +52,7 @@ func TestASourceWithRealConnectionsIsReportedAsEstablishedOnce(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			n := mustNetwork(t)
 			l := mustListen(t, n, tt.server)
-			p, events := attachedServer(t, n)
+			p, events := attachedServer(t, n, 10)
 			for range 10 {
 				if c := mustDial(t, n, l.Addr().String()); tt.close {
 					c.Close()
@@ -91,7 +93,7 @@ func TestSYNsInTheNameOfAConnectedClientProveNothing(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			n := mustNetwork(t)
 			l := mustListen(t, n, tt.server)
-			p, events := attachedServer(t, n)
+			p, events := attachedServer(t, n, 10)
 			old := mustDial(t, n, l.Addr().String())
 			port := uint16(l.Addr().(*net.TCPAddr).Port)
 			local := uint16(old.LocalAddr().(*net.TCPAddr).Port)
@@ -113,6 +115,64 @@ func TestSYNsInTheNameOfAConnectedClientProveNothing(t *testing.T) {
 				t.Errorf("%d events, %d unproven; want 1 and 1", got.Events, got.EventsUnproven)
 			}
 		})
+	}
+}
+
+// Somebody who knows when a client's window began sends SYNs in its name up to where proof is looked
+// for, leaves that to the client, which opens a few connections, and sends the rest.
+func TestSYNsAroundAClientsOwnConnectionsProveNothing(t *testing.T) {
+	n := mustNetwork(t)
+	l := mustListen(t, n, server4)
+	p, events := attachedServer(t, n, 200)
+	port := uint16(l.Addr().(*net.TCPAddr).Port)
+	send := mustRawSender(t, n)
+	forge := func(from, to uint16) {
+		for sport := from; sport < to; sport++ {
+			send(forgedSYN(t, n, client4, server4, sport, port))
+		}
+	}
+	forge(1024, 1024+100)
+	for range 8 {
+		if _, err := mustDial(t, n, l.Addr().String()).Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forge(2048, 2048+400)
+	if e := <-events; e.Established || e.Count != 401 {
+		t.Errorf("event = %+v, want one that is not established, at the 401st connection", e)
+	}
+	if got := mustStats(t, p); got.Events != 1 || got.EventsUnproven != 1 {
+		t.Errorf("%d events, %d unproven; want 1 and 1", got.Events, got.EventsUnproven)
+	}
+}
+
+// The stack takes tags with id 0 away, any number of them: they must not hide a banned source.
+func TestPriorityTagsDoNotCarryABannedSourcePastTheFilter(t *testing.T) {
+	n := mustNetwork(t)
+	p := mustOpen(t, small(pinDir(t)))
+	mustAttach(t, n, p, ModeNative)
+	const src = "198.51.100.77"
+	arrived := mustTap(t, n, netip.MustParseAddr(src))
+	syn := forgedSYN(t, n, src, server4, 4242, 22)
+	send := mustRawSender(t, n)
+	tagged := func(tags int) []byte {
+		out := frame(syn[:12])
+		for range tags {
+			out = append(out, ethQ>>8, ethQ&0xff, 0, 0)
+		}
+		return append(out, syn[12:]...)
+	}
+	send(tagged(2))
+	for arrived() == 0 {
+	}
+	mustBan(t, p, ban(src+"/32", decision.ClassBan, inAnHour()))
+	for tags := range 12 {
+		send(tagged(tags))
+	}
+	for mustStats(t, p).Dropped() < 12 && arrived() == 0 {
+	}
+	if got := mustStats(t, p); got.Dropped() != 12 || arrived() > 0 {
+		t.Errorf("%d of 12 packets dropped", got.Dropped())
 	}
 }
 

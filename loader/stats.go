@@ -7,7 +7,7 @@ import (
 )
 
 // Stats are the kernel's counters, summed over CPUs, since the data plane was created. Every packet
-// counts in Received and in exactly one of the outcomes from PassedV4 to DroppedV6.
+// counts in Received and in exactly one of the outcomes from PassedV4 to DroppedTags.
 type Stats struct {
 	_             structs.HostLayout
 	Received      uint64
@@ -15,9 +15,9 @@ type Stats struct {
 
 	PassedV4    uint64 // no ban of any kind matched
 	PassedV6    uint64
-	PassedNonIp uint64 // neither IPv4 nor IPv6, or more than two VLAN tags
+	PassedNonIp uint64 // neither IPv4 nor IPv6
 	Truncated   uint64 // passed: ends before its source address
-	Malformed   uint64 // passed: its IP header contradicts itself
+	Malformed   uint64 // passed: its IP header is one that the stack discards
 	DisabledV4  uint64 // passed: the ban's class is off
 	DisabledV6  uint64
 	ExpiredV4   uint64 // passed: the ban is over, but still in the table
@@ -28,13 +28,14 @@ type Stats struct {
 	AllowedV6   uint64
 	DroppedV4   uint64
 	DroppedV6   uint64
+	DroppedTags uint64 // more VLAN tags than are walked: the source is hidden on purpose
 
 	DroppedBytes     uint64
 	ExtLimit         uint64 // IPv6 with more extension headers than are walked: not metered
 	Connections      uint64 // new connections counted
 	ConnectionsFull  uint64 // not counted: the table had no room
 	Events           uint64 // reports written
-	EventsUnproven   uint64 // of these, sources that completed no handshake
+	EventsUnproven   uint64 // of these, sources that may be forged
 	EventsFull       uint64 // not written, ring full; tried again with the next connection
 	EventsOverBudget uint64 // not written, the CPU's budget is used up; likewise
 }
@@ -82,7 +83,7 @@ func (s *Stats) add(o Stats, sign int) {
 func (s Stats) Passed() uint64 { return s.Received - s.Dropped() }
 
 // Dropped is the number of packets that did not.
-func (s Stats) Dropped() uint64 { return s.DroppedV4 + s.DroppedV6 }
+func (s Stats) Dropped() uint64 { return s.DroppedV4 + s.DroppedV6 + s.DroppedTags }
 
 // Counters lists all counters, in the order of the struct.
 func (s Stats) Counters() []Counter {
@@ -93,7 +94,7 @@ func (s Stats) Counters() []Counter {
 		{"passed", "ipv6", "Packets passed because no ban matched.", s.PassedV6},
 		{"passed_non_ip", "", "Packets passed because they are neither IPv4 nor IPv6.", s.PassedNonIp},
 		{"truncated", "", "Packets passed because they end before their source address.", s.Truncated},
-		{"malformed", "", "Packets passed because their IP header contradicts itself.", s.Malformed},
+		{"malformed", "", "Packets passed because their IP header is one that the stack discards.", s.Malformed},
 		{"disabled", "ipv4", "Packets passed because the class of their ban is off.", s.DisabledV4},
 		{"disabled", "ipv6", "Packets passed because the class of their ban is off.", s.DisabledV6},
 		{"expired", "ipv4", "Packets passed because their ban is over.", s.ExpiredV4},
@@ -104,6 +105,7 @@ func (s Stats) Counters() []Counter {
 		{"allowed", "ipv6", "Packets passed because an allow entry wins over their ban.", s.AllowedV6},
 		{"dropped", "ipv4", "Packets dropped.", s.DroppedV4},
 		{"dropped", "ipv6", "Packets dropped.", s.DroppedV6},
+		{"dropped_tags", "", "Packets dropped because more VLAN tags than are walked hide their source.", s.DroppedTags},
 		{"dropped_bytes", "", "Bytes dropped.", s.DroppedBytes},
 		{"ext_limit", "", "IPv6 packets with too many extension headers to be metered.", s.ExtLimit},
 		{"connections", "", "New TCP connections counted.", s.Connections},

@@ -42,6 +42,8 @@ func TestBansAllowEntriesAndClassesDecide(t *testing.T) {
 		{"clean v6 source", probe(t, "2001:db8:9::1"), Verdict{ActionPass, "passed"}},
 		{"banned v4 source", probe(t, "192.0.2.1"), Verdict{ActionDrop, "dropped"}},
 		{"banned source behind two tags", frame(eth(ethAD), vlan(ethQ), vlan(ethIPv4), ipv4("192.0.2.1", protoTCP, 0), l4), Verdict{ActionDrop, "dropped"}},
+		{"banned source in PPPoE", frame(eth(ethPPP), pppoe(0x21), ipv4("192.0.2.1", protoTCP, 0), l4), Verdict{ActionDrop, "dropped"}},
+		{"source hidden by a third tag", frame(eth(ethQ), vlan(ethQ), vlan(ethQ), vlan(ethIPv4), ipv4("192.0.2.1", protoTCP, 0), l4), Verdict{ActionDrop, "dropped_tags"}},
 		{"banned source with IP options", frame(eth(ethIPv4), ipv4("192.0.2.1", protoTCP, 40), l4), Verdict{ActionDrop, "dropped"}},
 		{"later fragment of a banned source", frame(eth(ethIPv4), fragment(ipv4("192.0.2.1", protoUDP, 0), 99, false), l4), Verdict{ActionDrop, "dropped"}},
 		{"banned source cut off behind its IP header", frame(eth(ethIPv4), ipv4("192.0.2.1", protoTCP, 0)), Verdict{ActionDrop, "dropped"}},
