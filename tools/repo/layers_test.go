@@ -12,7 +12,7 @@ var layers = map[string]int{
 
 	"userspace/event": 1, "userspace/daemon/health": 1, "userspace/daemon/tasks": 1, "userspace/ruledoc": 1, "bench/lab/report": 1,
 
-	"userspace/expr": 2, "userspace/source": 2, "userspace/source/ledger": 2, "userspace/store": 2, "userspace/client": 2, "loader": 2,
+	"userspace/expr": 2, "userspace/source": 2, "userspace/source/ledger": 2, "userspace/enforce/machine": 2, "userspace/store": 2, "userspace/client": 2, "loader": 2,
 
 	"userspace/exprlib": 3, "userspace/source/file": 3, "userspace/source/journald": 3, "userspace/source/kernel": 3, "userspace/enforce": 3, "userspace/daemon/links": 3, "userspace/daemon/record": 3,
 
@@ -47,7 +47,7 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":         {"cmd/gabion"},
 	"github.com/prometheus":          {"userspace/api", "userspace/daemon"},
 	"github.com/coreos/go-systemd":   {"userspace/daemon"},
-	"github.com/vishvananda/netlink": {"loader", "userspace/enforce", "userspace/daemon/links", "bench/lab", "bench/lab/topology"},
+	"github.com/vishvananda/netlink": {"loader", "userspace/enforce/machine", "userspace/daemon/links", "bench/lab", "bench/lab/topology"},
 }
 
 func TestAPackageImportsOnlyLowerLayers(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gabion/userspace/decision"
+	"gabion/userspace/enforce/machine"
 )
 
 // How old what the guard knows may get before Refresh looks again. Addresses and routes change
@@ -26,10 +27,6 @@ const maxPerPart = 10_000
 // Guard knows the addresses that must never be banned: this machine's own, its default gateways
 // and resolvers, configured peers, and the clients of authenticated SSH sessions.
 //
-// A session counts when a process has SSH_CONNECTION in its environment and the connection named
-// there is established. The connection alone proves nothing, for a password guesser has one too.
-// Sessions without a process of their own (port forwarding alone, internal-sftp) are not seen.
-//
 // When a part cannot be read, what was last known of it stays protected.
 type Guard struct {
 	log *slog.Logger
@@ -42,7 +39,7 @@ type Guard struct {
 // GuardConfig says what a Guard protects besides the machine's own. Log is required.
 type GuardConfig struct {
 	Peers  []netip.Prefix // API peers and whatever else the administrator names
-	System System
+	System machine.System
 	Log    *slog.Logger
 }
 
@@ -70,14 +67,14 @@ func (p *protection) within(at netip.Prefix) iter.Seq2[netip.Prefix, string] {
 
 // NewGuard returns a Guard that protects loopback and the peers; Refresh finds the rest.
 func NewGuard(c GuardConfig) *Guard {
-	sys := c.System.withDefaults()
+	sys := c.System.WithDefaults()
 	g := &Guard{log: c.Log}
 	g.parts = []*part{
 		{reason: "loopback", read: fixed(loopback())},
 		{reason: "a configured peer", read: fixed(c.Peers)},
-		{reason: "a resolver", age: machineAge, read: hosts(sys.resolvers)},
+		{reason: "a resolver", age: machineAge, read: hosts(sys.Resolvers)},
 		{reason: "a default gateway", age: machineAge, read: hosts(sys.Gateways)},
-		{reason: "the client of an SSH session", age: sessionAge, read: hosts(sys.sessionClients)},
+		{reason: "the client of an SSH session", age: sessionAge, read: hosts(sys.SessionClients)},
 		{reason: "an address of this machine", age: machineAge, read: hosts(sys.Addresses)},
 	}
 	for _, p := range g.parts[:2] {
@@ -135,7 +132,7 @@ func (g *Guard) Refresh(now time.Time) (changed bool) {
 
 func (g *Guard) refresh(p *part) (changed bool) {
 	found, err := p.read()
-	if err != nil && !errors.Is(err, errPartly) {
+	if err != nil && !errors.Is(err, machine.ErrPartly) {
 		found = append(found, p.known...)
 	}
 	slices.SortFunc(found, netip.Prefix.Compare)

@@ -13,14 +13,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gabion/userspace/decision"
+	"gabion/userspace/enforce/machine"
 )
 
 // nothing is a machine without addresses, routes, resolvers and sessions.
-func nothing(t *testing.T) System {
+func nothing(t *testing.T) machine.System {
 	none := func() ([]netip.Addr, error) { return nil, nil }
-	return System{
+	return machine.System{
 		Proc: t.TempDir(), ResolvConf: []string{}, Addresses: none, Gateways: none,
-		Established: func([]Session) ([]Session, error) { return nil, nil },
+		Established: func([]machine.Session) ([]machine.Session, error) { return nil, nil },
 	}
 }
 

@@ -1,4 +1,4 @@
-package enforce
+package machine
 
 import (
 	"bufio"
@@ -42,7 +42,7 @@ func (t *socketTable) established(sessions []Session) ([]Session, error) {
 	for _, s := range sessions {
 		ok, err := ask(s)
 		if err != nil {
-			return nil, err
+			return t.fromProc(sessions) // slow, and better than to leave a session out
 		}
 		if ok {
 			out = append(out, s)
@@ -114,42 +114,68 @@ func (r *diagRequest) Serialize() []byte {
 	return b
 }
 
-// fromProc reads the socket tables of this thread's network namespace.
+// fromProc looks the connections up in the socket tables of this thread's network namespace.
 func (t *socketTable) fromProc(sessions []Session) ([]Session, error) {
 	wanted := map[Session]Session{}
 	for _, s := range sessions {
 		wanted[withoutZone(s)] = s
 	}
 	var out []Session
+	err := sockets(t.proc, func(s socket) {
+		if full, ok := wanted[s.ends]; ok && s.state == tcpEstablished {
+			out = append(out, full)
+			delete(wanted, s.ends)
+		}
+	})
+	return out, err
+}
+
+// socket is a line of the socket tables. Addresses have no zone.
+type socket struct {
+	ends  Session
+	state uint8
+	inode string
+}
+
+// sockets calls visit for every TCP socket of this thread's network namespace.
+func sockets(proc string, visit func(socket)) error {
 	for _, name := range []string{"tcp", "tcp6"} {
-		f, err := os.Open(filepath.Join(t.proc, "thread-self", "net", name))
+		f, err := os.Open(filepath.Join(proc, "thread-self", "net", name))
 		if errors.Is(err, os.ErrNotExist) && name == "tcp6" {
 			continue // IPv6 is switched off
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		lines := bufio.NewScanner(f)
 		for lines.Scan() {
-			field := strings.Fields(lines.Text())
-			if len(field) < 4 || field[3] != "01" {
-				continue
-			}
-			server, ok1 := parseHex(field[1])
-			client, ok2 := parseHex(field[2])
-			key := Session{client, server}
-			if s, ok := wanted[key]; ok && ok1 && ok2 {
-				out = append(out, s)
-				delete(wanted, key)
+			if s, ok := parseSocket(lines.Text()); ok {
+				visit(s)
 			}
 		}
 		err = lines.Err()
 		f.Close()
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", f.Name(), err)
+			return fmt.Errorf("read %s: %w", f.Name(), err)
 		}
 	}
-	return out, nil
+	return nil
+}
+
+// parseSocket reads a line: number, local and remote end, state, and the inode as the tenth field.
+func parseSocket(line string) (socket, bool) {
+	field := strings.Fields(line)
+	if len(field) < 4 {
+		return socket{}, false
+	}
+	server, ok1 := parseHex(field[1])
+	client, ok2 := parseHex(field[2])
+	state, err := strconv.ParseUint(field[3], 16, 8)
+	s := socket{ends: Session{client, server}, state: uint8(state)}
+	if len(field) > 9 {
+		s.inode = field[9]
+	}
+	return s, ok1 && ok2 && err == nil
 }
 
 func withoutZone(s Session) Session {

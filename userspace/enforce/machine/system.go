@@ -1,4 +1,10 @@
-package enforce
+// Package machine finds the addresses that this machine and its administrator cannot do without:
+// its own, its gateways and resolvers, and the clients of authenticated SSH sessions.
+//
+// Whoever can make the machine believe in a session cannot be banned. So nothing counts here that a
+// peer can bring about before it has authenticated: neither a connection nor what sshd calls itself
+// while it waits for a password.
+package machine
 
 import (
 	"bufio"
@@ -15,20 +21,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// System is where the Guard looks. The zero value means the machine it runs on; tests set fields.
+// System is where to look. WithDefaults makes the zero value mean the machine it runs on; tests set
+// fields.
 type System struct {
 	Proc        string                             // default /proc
 	ResolvConf  []string                           // default /etc/resolv.conf and systemd-resolved's
 	Addresses   func() ([]netip.Addr, error)       // of all interfaces, of this network namespace
 	Gateways    func() ([]netip.Addr, error)       // of all default routes
 	Established func([]Session) ([]Session, error) // those whose TCP connection is established
+
+	logins *logins
 }
 
-// errPartly marks an error that hides some of a part, but not more than at every look before: what
-// was read replaces what was known.
-var errPartly = errors.New("not everything is visible")
+// ErrPartly marks an error that hides some of what is asked for, but not more than at every look
+// before: what was read replaces what was known.
+var ErrPartly = errors.New("not everything is visible")
 
-func (s System) withDefaults() System {
+// WithDefaults fills in what is not set. SessionClients remembers what it found from one call to
+// the next, so all calls should be on the result of one WithDefaults.
+func (s System) WithDefaults() System {
 	if s.Proc == "" {
 		s.Proc = "/proc"
 	}
@@ -45,6 +56,7 @@ func (s System) withDefaults() System {
 	if s.Established == nil {
 		s.Established = (&socketTable{proc: s.Proc}).established
 	}
+	s.logins = &logins{proc: s.Proc, known: map[heldSocket]Session{}}
 	return s
 }
 
@@ -102,8 +114,8 @@ func defaultGateways() ([]netip.Addr, error) {
 // maxResolvConf is how much of a resolv.conf is read.
 const maxResolvConf = 64 << 10
 
-// resolvers returns the name servers of all resolv.conf files. A file that is not there has none.
-func (s System) resolvers() ([]netip.Addr, error) {
+// Resolvers returns the name servers of all resolv.conf files. A file that is not there has none.
+func (s System) Resolvers() ([]netip.Addr, error) {
 	var out []netip.Addr
 	var errs []error
 	for _, path := range s.ResolvConf {
