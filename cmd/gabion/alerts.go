@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +30,9 @@ func newAlertsList(a *app) *cobra.Command {
   gabion alerts list --ip 192.0.2.1 --since 7d -o json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 0 {
+				return usagef("--limit %d: give a number of alerts, or 0 for all", limit)
+			}
 			query := url.Values{"limit": {strconv.Itoa(limit)}}
 			set(query, "ip", ip)
 			set(query, "scenario", scenario)
@@ -80,6 +86,10 @@ func newAlertsInspect(a *app) *cobra.Command {
 				return err
 			}
 			al, err := c.Alert(cmd.Context(), id)
+			var answer *client.Error
+			if errors.As(err, &answer) && answer.Status == http.StatusNotFound {
+				return fmt.Errorf("there is no alert %d on record: 'gabion alerts list' shows those there are", id)
+			}
 			if err != nil {
 				return fmt.Errorf("inspect alert %d: %w", id, err)
 			}
@@ -107,7 +117,7 @@ func printAlert(w io.Writer, al *client.Alert) error {
 		fmt.Fprintln(w, "Decisions:")
 	}
 	for _, d := range al.Decisions {
-		fmt.Fprintf(w, "  %d  %s %s, %s left\n", d.ID, printable(decisionType(d), oneLine), printable(d.Value, oneLine), d.Duration)
+		fmt.Fprintf(w, "  %d  %s %s, %s\n", d.ID, printable(decisionType(d), oneLine), printable(d.Value, oneLine), remaining(d))
 	}
 	if len(al.Events) > 0 {
 		fmt.Fprintln(w, "Lines:")
@@ -116,6 +126,14 @@ func printAlert(w io.Writer, al *client.Alert) error {
 		fmt.Fprintf(w, "  %s\n", printable(eventLine(ev), oneLine))
 	}
 	return nil
+}
+
+// remaining says how long a decision still holds.
+func remaining(d client.Decision) string {
+	if left, err := time.ParseDuration(d.Duration); err == nil && left <= 0 {
+		return "over"
+	}
+	return printable(d.Duration, oneLine) + " left"
 }
 
 // eventLine is the raw line of an event, or its metadata when there is no line.

@@ -31,8 +31,12 @@ func newAllowAdd(a *app) *cobra.Command {
 				return usageError{err}
 			}
 			if duration != "" {
-				if _, err := yamlpos.ParseDuration(duration); err != nil {
+				d, err := yamlpos.ParseDuration(duration)
+				if err != nil {
 					return usageError{err}
+				}
+				if d <= 0 {
+					return usagef("--duration %s: an entry must last longer than nothing", duration)
 				}
 			}
 			c, err := a.client()

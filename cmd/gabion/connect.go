@@ -23,7 +23,7 @@ func (a *app) client() (*client.Client, error) {
 	if address == "" || keyFile == "" {
 		cfg, err := config.Load(a.config)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w\nTo reach a running daemon all the same, give --socket and --key-file", err)
 		}
 		address = orText(address, cfg.API.Socket)
 		keyFile = orText(keyFile, cfg.KeyFile())
@@ -48,7 +48,7 @@ func readKey(files ...string) (string, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 			continue
-		case errors.Is(err, fs.ErrPermission):
+		case errors.Is(err, fs.ErrPermission) && !strings.Contains(err.Error(), "as root"):
 			return "", fmt.Errorf("read API key %s: permission denied: run this command as root (sudo), or name a readable file with --key-file", path)
 		case err != nil:
 			return "", fmt.Errorf("read API key: %w", err)

@@ -32,6 +32,9 @@ func newDecisionsList(a *app) *cobra.Command {
   gabion decisions list --range 192.0.2.0/24 -o json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 0 {
+				return usagef("--limit %d: give a number of decisions, or 0 for all", limit)
+			}
 			query := url.Values{}
 			set(query, "ip", ip)
 			set(query, "range", prefix)
@@ -122,7 +125,11 @@ func (a *app) addDecision(ctx context.Context, alert *client.Alert) error {
 		For    string   `json:"duration"`
 	}{ids, d.Value, d.Type, d.Duration}
 	return a.show(result, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "Decision added: %s %s for %s.\n", d.Type, d.Value, d.Duration)
+		note := ""
+		if d.Type != decision.TypeBan {
+			note = " The kernel enforces bans only; this one is for clients of the Local API."
+		}
+		_, err := fmt.Fprintf(w, "Decision added: %s %s for %s.%s\n", printable(d.Type, oneLine), d.Value, d.Duration, note)
 		return err
 	})
 }
@@ -193,6 +200,8 @@ func newDecisionsDelete(a *app) *cobra.Command {
 				set(query, "ip", ip)
 			case prefix != "":
 				set(query, "range", prefix)
+			case cmd.Flags().Changed("id") && id == 0:
+				return usagef("no decision has the id 0: 'gabion decisions list' shows the ids")
 			case id == 0 && !all:
 				return usagef("nothing to delete: give --ip, --range, --id or --all")
 			}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
+	"os"
 	"strconv"
 	"time"
 
@@ -218,7 +220,9 @@ func printKernelDump(w io.Writer, st *kernelState, now time.Time) error {
 		allows = append(allows, []string{al.Prefix.String(), al.Reason, strconv.FormatUint(al.Hits, 10)})
 	}
 	for _, c := range st.Classes {
-		classes = append(classes, []string{strconv.Itoa(c.Class), c.Name, c.Mode})
+		if c.Mode != decision.ModeOff.String() {
+			classes = append(classes, []string{strconv.Itoa(c.Class), c.Name, c.Mode})
+		}
 	}
 	for _, part := range []struct {
 		title, empty string
@@ -227,7 +231,7 @@ func printKernelDump(w io.Writer, st *kernelState, now time.Time) error {
 	}{
 		{"Bans", "No bans.", []string{"PREFIX", "CLASS", "DECISION", "UNTIL", "LEFT", "HITS"}, bans},
 		{"Allow entries", "No allow entries.", []string{"PREFIX", "REASON", "HITS"}, allows},
-		{"Classes", "No classes.", []string{"CLASS", "NAME", "MODE"}, classes},
+		{"Classes that are on", "All classes are off.", []string{"CLASS", "NAME", "MODE"}, classes},
 	} {
 		fmt.Fprintf(w, "%s (%s)\n", part.title, st.PinDir)
 		if err := table(w, part.empty, part.header, part.rows); err != nil {
@@ -256,13 +260,7 @@ not run; at its next start it restores the bans it has on record.`,
 			if err != nil {
 				return err
 			}
-			if err := loader.Remove(dir); err != nil {
-				return fmt.Errorf("%w: stop the daemon first", err)
-			}
-			return a.show(map[string]string{"removed": dir}, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "Removed: %s.\n", dir)
-				return err
-			})
+			return a.removeKernel(dir)
 		},
 	}
 	pinDirFlag(cmd, &pins)
@@ -270,12 +268,30 @@ not run; at its next start it restores the bans it has on record.`,
 	return cmd
 }
 
+// removeKernel is content when there is nothing to remove.
+func (a *app) removeKernel(dir string) error {
+	text := "Removed: " + dir + "."
+	removed := []string{dir}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		text, removed = "Nothing is pinned at "+dir+".", []string{}
+	} else if err := loader.Remove(dir); err != nil {
+		return err
+	}
+	return a.show(map[string][]string{"removed": removed}, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, text)
+		return err
+	})
+}
+
 // whyFromKernel answers `why` from the pinned maps when the daemon does not; asked is why it did not.
 func (a *app) whyFromKernel(addr netip.Addr, pins string, asked error) error {
 	if !errors.Is(asked, client.ErrNotRunning) {
 		return asked
 	}
-	plane, _, err := a.openPins(pins)
+	plane, dir, err := a.openPins(pins)
+	if errors.Is(err, loader.ErrNotLoaded) {
+		return fmt.Errorf("nothing is pinned at %s either, so nothing is dropped, and %w", dir, asked)
+	}
 	if err != nil {
 		return errors.Join(asked, err)
 	}

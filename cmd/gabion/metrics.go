@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -48,6 +49,10 @@ func newMetricsCommand(a *app) *cobra.Command {
 
 // printMetrics leaves out zeros unless all are wanted, and names that do not begin with prefix.
 func printMetrics(w io.Writer, list []client.Metric, prefix string, all bool) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(w, "No metric has that word in its name; 'gabion metrics --all' shows those there are.")
+		return err
+	}
 	var rows [][]string
 	for _, m := range list {
 		if m.Value == 0 && !all || !strings.HasPrefix(m.Name, prefix) {

@@ -93,7 +93,7 @@ func (a *app) replay(ctx context.Context, cfg *config.Config, kind, file string)
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return fmt.Errorf("open log: %w", err)
+			return fmt.Errorf("read log: %w", err)
 		}
 		defer f.Close()
 		in = f

@@ -57,6 +57,9 @@ func printStatus(w io.Writer, st *client.Status) error {
 		}
 		fmt.Fprintf(w, "  %s\n", printable(line, oneLine))
 	}
+	if len(st.Problems) == 0 {
+		fmt.Fprintln(w, "No problems.")
+	}
 	for _, p := range st.Problems {
 		fmt.Fprintf(w, "PROBLEM: %s\n", printable(p, oneLine))
 	}
@@ -67,7 +70,7 @@ func ruleCount(r client.RulesStatus) string {
 	if r.Errors == 0 {
 		return strconv.Itoa(r.Scenarios)
 	}
-	return fmt.Sprintf("%d (%s left out for errors)", r.Scenarios, plural(r.Errors, "rule"))
+	return fmt.Sprintf("%d, and rules left out for %s: 'gabion run -t' names each", r.Scenarios, plural(r.Errors, "fault"))
 }
 
 func driftText(d client.DriftStatus) string {

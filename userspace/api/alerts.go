@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -168,7 +169,9 @@ func (s *Server) alertParameter(sel *alertSelection, name, value string) error {
 	case "scenario":
 		sel.filter.Scenario = value
 	case "ip":
-		sel.filter.Covers, err = netip.ParseAddr(value)
+		if sel.filter.Covers, err = netip.ParseAddr(value); err != nil {
+			err = fmt.Errorf("%q is not an address such as 192.0.2.1 or 2001:db8::1", value)
+		}
 	case "range":
 		var want netip.Prefix
 		want, err = decision.ParsePrefix(value)

@@ -72,7 +72,7 @@ type SourceStatus struct {
 // RulesStatus counts the loaded rules.
 type RulesStatus struct {
 	Scenarios int `json:"scenarios"`
-	Errors    int `json:"errors"` // rule documents left out
+	Errors    int `json:"errors"` // faults for which rules were left out
 }
 
 // DriftStatus is the last comparison of the desired bans with the kernel's.

@@ -119,10 +119,11 @@ func Load(path string) (*Config, error) {
 func Decode(file string, data []byte) (*Config, error) {
 	c := Default()
 	c.File = file
-	if err := yamlpos.DecodeFile(file, data, c); err != nil {
-		return nil, err
-	}
-	if err := c.check(); err != nil {
+	var errs yamlpos.Errors
+	errs.Add(yamlpos.Position{File: file}, yamlpos.DecodeFile(file, data, c))
+	errs.Add(yamlpos.Position{File: file}, c.check()) // what could not be decoded has its default
+	errs.Sort()
+	if err := errs.Err(); err != nil {
 		return nil, err
 	}
 	return c, nil

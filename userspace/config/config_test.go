@@ -84,6 +84,7 @@ func TestFaultsAreReportedAtOnceWithTheirPlace(t *testing.T) {
 		{"an allowlist of everything", "allow: [0.0.0.0/0]\n", []string{"c.yaml:1:9:", "covers every address"}},
 		{"no rules at all", "rules: {embedded: false, dirs: []}\n", []string{"nothing would be detected"}},
 		{"a window of nothing", "kernel: {connection_limit: {count: 1, window: 0s}}\n", []string{"window must be between"}},
+		{"what cannot be read and what cannot work", "log: {level: loud}\nretention: 1s\n", []string{"c.yaml:1:14:", "loud", "c.yaml:2:1:", "an hour"}},
 		{"not YAML", "a: [\n", []string{"c.yaml:"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -122,6 +122,7 @@ func (b backend) Allows(ctx context.Context) ([]client.Allow, error) {
 			recorded[a.Prefix] = a
 		}
 	}
+	slices.SortFunc(entries, func(x, y decision.Allow) int { return x.Prefix.Compare(y.Prefix) })
 	out := []client.Allow{}
 	for _, e := range entries {
 		out = append(out, b.describe(e, recorded))
@@ -188,7 +189,7 @@ func (b backend) Allow(ctx context.Context, p netip.Prefix, req client.AllowRequ
 // Disallow implements api.Backend. What the configuration allows stays allowed.
 func (b backend) Disallow(ctx context.Context, p netip.Prefix) (bool, error) {
 	if slices.Contains(b.config.Load().Allowed(), p) {
-		return false, fmt.Errorf("%s is allowed by %s (allow): take it out there and reload", p, b.config.Load().File)
+		return false, fmt.Errorf("%w: %s is allowed by %s (allow): take it out there and reload", api.ErrRefused, p, b.config.Load().File)
 	}
 	st, err := b.record.Get()
 	if err != nil {
@@ -198,6 +199,9 @@ func (b backend) Disallow(ctx context.Context, p netip.Prefix) (bool, error) {
 	defer cancel()
 	switch err := st.RemoveAllow(ctx, p); {
 	case errors.Is(err, store.ErrNotFound):
+		if reason, ok := b.guard.Protects(p); ok {
+			return false, fmt.Errorf("%w: %s is always allowed: %s", api.ErrRefused, p, reason)
+		}
 		return false, nil
 	case err != nil:
 		return false, err

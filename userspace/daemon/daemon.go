@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"gabion/loader"
+	"gabion/userspace/api"
 	"gabion/userspace/config"
 	"gabion/userspace/daemon/health"
 	"gabion/userspace/daemon/inputs"
@@ -73,7 +74,12 @@ type Daemon struct {
 
 // Run runs a daemon until ctx is done. It returns nil after an orderly shutdown.
 func Run(ctx context.Context, o Options) error {
-	listeners, err := listen(ctx, o.Config, o.Log)
+	unlock, err := record.Lock(o.Config.StateDir)
+	if err != nil {
+		return fmt.Errorf("%w: its state directory is %s; stop it first, or give this one another state_dir, api.socket and kernel.pin_dir", api.ErrRunning, o.Config.StateDir)
+	}
+	defer unlock()
+	listeners, err := listen(ctx, o.Config)
 	if err != nil {
 		return err
 	}
@@ -160,7 +166,7 @@ func (d *Daemon) reportRules(book *rulebook.Book) {
 		d.log.Error("rule left out", "err", e)
 	}
 	if n := len(book.Faults); n > 0 {
-		d.health.Report("rules", fmt.Errorf("%d faults, and what has them is left out; the first: %w", n, book.Faults[0]))
+		d.health.Report("rules", fmt.Errorf("what has faults is left out (%d, gabion run -t names each); the first: %w", n, book.Faults[0]))
 		return
 	}
 	d.health.Report("rules", nil)

@@ -55,7 +55,6 @@ const (
 
 func (d *Daemon) collectBuild(emit emit) {
 	emit("build_info", "Version of the program; the value is always 1.", gauge, 1, "version", d.version, "go", runtime.Version())
-	emit("start_time_seconds", "When the daemon started.", gauge, float64(d.started.Unix()))
 	emit("problems", "Parts that do not work now; gabion status names them.", gauge, float64(len(d.health.List())))
 }
 
@@ -101,7 +100,7 @@ func (d *Daemon) collectEnforce(emit emit) {
 	emit("refused_total", "Decisions refused because of what they would have banned.", counter, float64(s.Refused))
 	emit("kernel_errors_total", "Entries that the kernel did not take at first.", counter, float64(s.KernelErrors))
 	if !s.Reconciled.IsZero() {
-		emit("verified_time_seconds", "When kernel and decisions were last compared.", gauge, float64(s.Reconciled.Unix()))
+		emit("last_reconcile_timestamp_seconds", "When kernel and decisions were last compared.", gauge, float64(s.Reconciled.Unix()))
 	}
 	d.drift.mu.Lock()
 	defer d.drift.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"time"
 
@@ -72,6 +73,9 @@ func (d *Daemon) keepOld(err error) error {
 			d.log.Error("not reloaded", "err", f)
 		}
 	}
+	if len(faults) > 1 {
+		err = fmt.Errorf("%w, and %d more", faults[0], len(faults)-1)
+	}
 	return fmt.Errorf("the old rules go on, for the new ones have faults: %w", err)
 }
 
@@ -125,9 +129,12 @@ func needRestart(old, now *config.Config) []string {
 	return keys
 }
 
-// sameSources compares the places of the sources' entries: a rough sign, good enough for a hint.
+// sameSources compares the keys of the sources' entries and what is in them.
 func sameSources(old, now *config.Config) bool {
-	return slices.EqualFunc(old.Sources, now.Sources, func(a, b *yamlpos.Document) bool { return a.Pos() == b.Pos() })
+	return slices.EqualFunc(old.Sources, now.Sources, func(a, b *yamlpos.Document) bool {
+		var x, y map[string]any
+		return a.Decode(&x) == nil && b.Decode(&y) == nil && reflect.DeepEqual(x, y)
+	})
 }
 
 // monotonic is the time that the service manager wants with a reload.

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"path/filepath"
 
@@ -24,7 +23,7 @@ type listeners struct {
 	err  error        // why there is no TCP listener although one is configured
 }
 
-func listen(ctx context.Context, cfg *config.Config, log *slog.Logger) (*listeners, error) {
+func listen(ctx context.Context, cfg *config.Config) (*listeners, error) {
 	unix, err := api.ListenUnix(ctx, cfg.API.Socket)
 	if err != nil {
 		return nil, err
@@ -37,7 +36,6 @@ func listen(ctx context.Context, cfg *config.Config, log *slog.Logger) (*listene
 	l.tcp, err = lc.Listen(ctx, "tcp", cfg.API.Listen.Text)
 	if err != nil {
 		l.tcp, l.err = nil, fmt.Errorf("%w: the socket %s serves alone; choose another api.listen", err, cfg.API.Socket)
-		log.Warn("Local API does not listen on TCP", "err", err)
 	}
 	return l, nil
 }

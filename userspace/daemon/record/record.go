@@ -20,6 +20,9 @@ import (
 // storeName is the store's file in the state directory.
 const storeName = "gabion.db"
 
+// stateMode is the mode of a state directory that is made: what was recorded is for its owner.
+const stateMode = 0o700
+
 // ReopenEvery is the pause between attempts to open a store that could not be opened.
 const ReopenEvery = 15 * time.Second
 
@@ -64,7 +67,7 @@ func (r *Record) Open(ctx context.Context) error {
 }
 
 func (r *Record) openStore(ctx context.Context) (*store.Store, error) {
-	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+	if err := os.MkdirAll(r.dir, stateMode); err != nil {
 		return nil, fmt.Errorf("nothing is recorded: make state directory: %w: make %s writable or set another state_dir", err, r.dir)
 	}
 	st, err := store.Open(ctx, filepath.Join(r.dir, storeName), r.log)

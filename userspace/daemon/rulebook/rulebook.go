@@ -79,15 +79,25 @@ func ruleSources(cfg *config.Config) ([]rules.Source, error) {
 		info, err := os.Stat(dir)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && slices.Contains(config.Default().Rules.Dirs, dir):
+		case errors.Is(err, fs.ErrNotExist):
+			errs.Add(place(cfg, dir), fmt.Errorf("there is no directory of rules %s: make it, or do not name it", dir))
 		case err != nil:
-			errs.Add(cfg.Keys.Key("rules"), fmt.Errorf("read rules: %w", err))
+			errs.Add(place(cfg, dir), fmt.Errorf("read rules: %w", err))
 		case !info.IsDir():
-			errs.Add(cfg.Keys.Key("rules"), fmt.Errorf("read rules: %s is not a directory", dir))
+			errs.Add(place(cfg, dir), fmt.Errorf("read rules: %s is not a directory", dir))
 		default:
 			out = append(out, rules.Source{Name: dir, FS: os.DirFS(dir)})
 		}
 	}
 	return out, errs.Err()
+}
+
+// place is where a folder of rules is named: in the file, or on the command line.
+func place(cfg *config.Config, dir string) yamlpos.Position {
+	if cfg.File == "" {
+		return yamlpos.Position{File: dir}
+	}
+	return cfg.Keys.Key("rules")
 }
 
 // loadProfiles compiles the profiles file, or the built-in profiles without one.
