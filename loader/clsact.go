@@ -23,12 +23,13 @@ func (p *Plane) attachClsact(nic *netlink.LinkAttrs) error {
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("add clsact qdisc: %w", err)
 	}
+	// The pin first: one without a filter is stale, a filter without a pin would stay for ever.
 	pin := linkPin{path: p.pinPath(nic, ModeClsact), mode: ModeClsact, ifindex: nic.Index, ifname: nic.Name}
-	if err := p.updateClsact(pin); err != nil {
+	if err := pinProgram(p.tc, pin.path); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	if err := pinProgram(p.tc, pin.path); err != nil && !errors.Is(err, os.ErrExist) {
-		return errors.Join(err, removeFilter(nic.Index))
+	if err := p.updateClsact(pin); err != nil {
+		return errors.Join(err, os.Remove(pin.path))
 	}
 	return nil
 }
@@ -52,7 +53,7 @@ func (p *Plane) updateClsact(pin linkPin) error {
 }
 
 // findFilter returns gabion's filter of an interface; nil when there is none, or no interface.
-func findFilter(ifindex int) (netlink.Filter, error) {
+func findFilter(ifindex int) (*netlink.BpfFilter, error) {
 	l, err := netlink.LinkByIndex(ifindex)
 	if err != nil {
 		return nil, nil
@@ -63,7 +64,7 @@ func findFilter(ifindex int) (netlink.Filter, error) {
 	}
 	for _, f := range filters {
 		if b, ok := f.(*netlink.BpfFilter); ok && b.Name == filterName && b.Handle == filterHandle {
-			return f, nil
+			return b, nil
 		}
 	}
 	return nil, nil

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,6 +19,8 @@ const (
 	tagSize  = 8             // bytes of a hash that make a tag (BPF_TAG_SIZE)
 	sha256By = 6<<16 | 18<<8 // the kernel version from which tags are SHA-256; before, SHA-1
 	noTag    = "unknown"
+
+	constantsMap = ".rodata" // what is const volatile in bpf/config.h
 )
 
 // Tag returns the tag that this kernel gives to the embedded XDP program, as bpftool prog shows it: what
@@ -53,4 +56,41 @@ func tagOf(prog *ebpf.ProgramSpec) (string, error) {
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:tagSize]), nil
+}
+
+// sameProgram says whether two loaded programs do the same. A tag does not cover the constants, which
+// are in a map of each program's own.
+func sameProgram(a, b *ebpf.Program) (bool, error) {
+	tagA, constA, err := contents(a)
+	if err != nil {
+		return false, err
+	}
+	tagB, constB, err := contents(b)
+	return tagA == tagB && bytes.Equal(constA, constB), err
+}
+
+// contents returns a loaded program's tag and constants.
+func contents(prog *ebpf.Program) (tag string, constants []byte, err error) {
+	info, err := prog.Info()
+	if err != nil {
+		return "", nil, fmt.Errorf("read program info: %w", err)
+	}
+	ids, _ := info.MapIDs()
+	for _, id := range ids {
+		m, err := ebpf.NewMapFromID(id)
+		if err != nil {
+			return "", nil, fmt.Errorf("open map of program: %w", err)
+		}
+		defer m.Close()
+		if mi, err := m.Info(); err != nil || mi.Name != constantsMap {
+			if err != nil {
+				return "", nil, fmt.Errorf("read map info: %w", err)
+			}
+			continue
+		}
+		if constants, err = m.LookupBytes(uint32(0)); err != nil {
+			return "", nil, fmt.Errorf("read constants of program: %w", err)
+		}
+	}
+	return info.Tag, constants, nil
 }

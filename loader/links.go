@@ -157,8 +157,34 @@ func tcxOptions(ifindex int, prog *ebpf.Program) link.TCXOptions {
 	}
 }
 
+// runningProgram returns the program that an attachment runs; 0 when it is gone.
+func runningProgram(pin linkPin) (ebpf.ProgramID, error) {
+	if pin.mode == ModeClsact {
+		f, err := findFilter(pin.ifindex)
+		if err != nil || f == nil {
+			return 0, err
+		}
+		return ebpf.ProgramID(f.Id), nil
+	}
+	l, err := link.LoadPinnedLink(pin.path, nil)
+	if err != nil {
+		return 0, fmt.Errorf("open link of %s: %w", pin.ifname, err)
+	}
+	defer l.Close()
+	index, err := linkIfindex(l)
+	if err != nil || index == 0 {
+		return 0, err
+	}
+	info, err := l.Info()
+	if err != nil {
+		return 0, fmt.Errorf("read link info: %w", err)
+	}
+	return info.Program, nil
+}
+
 // Remove detaches the filter everywhere and unpins everything below dir: from then on nothing is
-// filtered. It fails with ErrBusy while a daemon runs. It is no error if nothing is pinned.
+// filtered. It fails with ErrBusy while a daemon runs, and touches nothing when dir is no data plane of
+// gabion, of whatever version. It is no error if nothing is pinned.
 func Remove(dir string) error {
 	if dir == "" {
 		dir = DefaultDir
@@ -171,6 +197,9 @@ func Remove(dir string) error {
 		return fmt.Errorf("remove data plane %s: %w", dir, err)
 	}
 	defer lock.Close()
+	if err := checkRemovable(dir); err != nil {
+		return fmt.Errorf("remove data plane %s: %w", dir, err)
+	}
 	p := &Plane{dir: dir}
 	pins, err := p.linkPins()
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -183,8 +212,40 @@ func Remove(dir string) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	if err := removePins(dir); err != nil {
 		return fmt.Errorf("remove data plane %s: %w", dir, err)
 	}
 	return nil
+}
+
+// checkRemovable refuses what could be anything: a data plane is on a bpffs and holds its ABI version,
+// until it is empty.
+func checkRemovable(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	own := len(entries) == 0 || slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == bpfMapAbi })
+	if !own || !onBPFFS(dir) {
+		return errors.New("it holds no data plane of gabion: remove it by other means")
+	}
+	return nil
+}
+
+// removePins deletes a data plane's directory. What tells that it is one goes last, so that after an
+// interruption it can be repeated.
+func removePins(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == bpfMapAbi {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(dir)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"gabion/userspace/decision"
 )
@@ -69,12 +70,18 @@ func Open(o Options) (*Plane, error) {
 
 func (p *Plane) open(o Options) error {
 	// An empty directory is no data plane; removing one that is not empty fails, as it should.
-	_ = os.Remove(p.dir)
-	_, err := os.Stat(p.dir)
+	_ = unix.Rmdir(p.dir)
+	var st unix.Stat_t
+	err := unix.Lstat(p.dir, &st)
 	switch {
+	case err == nil && (st.Mode&unix.S_IFMT != unix.S_IFDIR):
+		err = fmt.Errorf("%w: it is no directory: move it away or choose another one", ErrVersion)
+	case err == nil && int(st.Uid) != os.Geteuid():
+		// bpffs is often writable for all.
+		err = fmt.Errorf("it belongs to user %d: remove it, or choose another directory", st.Uid)
 	case err == nil:
 		err = p.reopen(o)
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, unix.ENOENT):
 		err = p.create(o)
 	}
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
@@ -240,15 +239,8 @@ func TestAForeignDirectoryIsLeftAlone(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
 	pin := filepath.Join(dir, "somebody")
-	if err := m.Pin(pin); err != nil {
-		t.Fatal(err)
-	}
+	mustForeignPin(t, pin)
 	if _, err := Open(small(dir)); !errors.Is(err, ErrVersion) {
 		t.Errorf("error = %v, want ErrVersion", err)
 	}

@@ -44,23 +44,40 @@ func (p *Plane) upgrade() error {
 	if err != nil {
 		return err
 	}
-	sameXDP, err := sameTag(p.xdp, progs.XDP)
-	sameTC, err2 := sameTag(p.tc, progs.TC)
+	sameXDP, err := sameProgram(p.xdp, progs.XDP)
+	sameTC, err2 := sameProgram(p.tc, progs.TC)
 	if err = errors.Join(err, err2); err != nil || sameXDP && sameTC {
-		return errors.Join(err, progs.XDP.Close(), progs.TC.Close())
+		if err := errors.Join(err, progs.XDP.Close(), progs.TC.Close()); err != nil {
+			return err
+		}
+		return p.updateLinks() // an upgrade to another version may have ended before it pinned anything
 	}
 	return p.replacePrograms(progs)
 }
 
 // replacePrograms puts progs in place of the pinned programs, links first. When it fails in between,
 // some links run the old program and some the new one; both work on the same maps, and the next
-// Open finds a difference and goes on.
+// Open finds a difference, in the pins or in the links, and goes on.
 func (p *Plane) replacePrograms(progs programs) error {
 	old := programs{XDP: p.xdp, TC: p.tc}
 	p.xdp, p.tc = progs.XDP, progs.TC
 	if err := errors.Join(old.XDP.Close(), old.TC.Close()); err != nil {
 		return fmt.Errorf("close old programs: %w", err)
 	}
+	if err := p.updateLinks(); err != nil {
+		return err
+	}
+	for name, prog := range p.programs() {
+		if err := repin(prog, filepath.Join(p.dir, name)); err != nil {
+			return err
+		}
+	}
+	p.log.Info("programs upgraded", "dir", p.dir)
+	return nil
+}
+
+// updateLinks makes every attachment run the current program.
+func (p *Plane) updateLinks() error {
 	pins, err := p.linkPins()
 	if err != nil {
 		return err
@@ -70,18 +87,23 @@ func (p *Plane) replacePrograms(progs programs) error {
 			return fmt.Errorf("upgrade program on %s: %w", pin.ifname, err)
 		}
 	}
-	for name, prog := range p.programs() {
-		if err := repin(prog, filepath.Join(p.dir, name)); err != nil {
-			return err
-		}
-	}
-	p.log.Info("programs upgraded", "dir", p.dir, "links", len(pins))
 	return nil
 }
 
 // updateLink makes one attachment run the current program. One whose interface is gone is left
 // for Attach to clear away.
 func (p *Plane) updateLink(pin linkPin) error {
+	running, err := runningProgram(pin)
+	if err != nil {
+		return err
+	}
+	info, err := p.program(pin.mode).Info()
+	if err != nil {
+		return fmt.Errorf("read program info: %w", err)
+	}
+	if id, ok := info.ID(); running == 0 || ok && id == running {
+		return nil
+	}
 	if pin.mode == ModeClsact {
 		return p.updateClsact(pin)
 	}
@@ -90,13 +112,6 @@ func (p *Plane) updateLink(pin linkPin) error {
 		return fmt.Errorf("open link: %w", err)
 	}
 	defer l.Close()
-	index, err := linkIfindex(l)
-	if err != nil {
-		return err
-	}
-	if index == 0 {
-		return nil
-	}
 	if err := l.Update(p.program(pin.mode)); err != nil {
 		return fmt.Errorf("update link: %w", err)
 	}
@@ -129,16 +144,4 @@ func pinProgram(prog *ebpf.Program, path string) error {
 		return fmt.Errorf("pin program %s: %w", filepath.Base(path), err)
 	}
 	return nil
-}
-
-func sameTag(a, b *ebpf.Program) (bool, error) {
-	ai, err := a.Info()
-	if err != nil {
-		return false, fmt.Errorf("read program info: %w", err)
-	}
-	bi, err := b.Info()
-	if err != nil {
-		return false, fmt.Errorf("read program info: %w", err)
-	}
-	return ai.Tag == bi.Tag, nil
 }

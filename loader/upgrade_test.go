@@ -19,8 +19,16 @@ import (
 	"gabion/userspace/decision"
 )
 
-// mustOlder makes the plane run programs that do the same as the shipped ones and have other tags.
+// mustOlder makes the plane run older programs.
 func mustOlder(t *testing.T, p *Plane) {
+	t.Helper()
+	if err := p.replacePrograms(mustLoadOlder(t, p)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mustLoadOlder loads programs that do the same as the shipped ones and have other tags.
+func mustLoadOlder(t *testing.T, p *Plane) programs {
 	t.Helper()
 	spec, err := newSpec(small(p.dir))
 	if err != nil {
@@ -34,9 +42,7 @@ func mustOlder(t *testing.T, p *Plane) {
 	if err != nil {
 		t.Fatalf("load older programs: %+v", err)
 	}
-	if err := p.replacePrograms(progs); err != nil {
-		t.Fatal(err)
-	}
+	return progs
 }
 
 // runFlood sends frame until ctx is done and returns how many it sent.
