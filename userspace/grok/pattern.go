@@ -18,8 +18,9 @@ type Pattern struct {
 // Match holds the fields of the last successful match, as offsets into its text. The zero value is
 // ready for use; reusing one saves allocations. It belongs to one goroutine.
 type Match struct {
-	text  string
-	spans []int // start and end per field, -1 where the field took no part in the match
+	text     string
+	spans    []int // start and end per field, -1 where the field took no part in the match
+	searched int
 }
 
 func newPattern(expanded string, fields []field) (*Pattern, error) {
@@ -51,6 +52,7 @@ func (p *Pattern) Match(text string, m *Match) bool {
 	if len(p.names) == 0 || !p.possible(text) {
 		return false
 	}
+	m.searched += len(text)
 	loc := p.re.FindStringSubmatchIndex(text)
 	if loc == nil {
 		return false
@@ -85,8 +87,12 @@ func (m *Match) Get(i int) string {
 	return m.text[start:end]
 }
 
-// Reset lets go of the matched text.
-func (m *Match) Reset() { m.text = "" }
+// Searched returns how many bytes patterns were tried on since the last Reset, besides those that a
+// look for the pattern's literals settled: it grows in proportion to the time that was spent.
+func (m *Match) Searched() int { return m.searched }
+
+// Reset lets go of the matched text and begins to count anew.
+func (m *Match) Reset() { m.text, m.searched = "", 0 }
 
 // shorten keeps messages about long expansions readable.
 func shorten(err error) error {

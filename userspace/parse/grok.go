@@ -8,9 +8,19 @@ import (
 	"gabion/userspace/grok"
 )
 
-// maxText is how much of a text patterns are tried on. Matching takes time in proportion to it, and
-// the fields of a log line stand near its beginning; what is cut is not captured.
-const maxText = 128 << 10
+// Bounds of the time that patterns take, which is in proportion to the text.
+const (
+	// maxText is how much of a text a pattern is tried on, as much as sources give of a line. What is
+	// cut is not captured.
+	maxText = 64 << 10
+
+	// maxSearched is how much the patterns of all nodes are tried on for one event, after which no
+	// further pattern matches it: a long line that no rule understands must not hold up the others.
+	// It is far from what ordinary lines need, 500 patterns on a line of 1 KiB.
+	maxSearched = 512 << 10
+)
+
+var errTooMuch = fmt.Errorf("patterns were tried on more than %d KiB of it: the rest of them are left out", maxSearched>>10)
 
 // grokStep is a compiled grok key.
 type grokStep struct {
@@ -50,6 +60,10 @@ func (c *compiler) grok(d *grokDocument) *grokStep {
 func (r *run) applyGrok(n *node) (bool, error) {
 	text, ok := r.grokText(n)
 	if !ok {
+		return false, nil
+	}
+	if r.match.Searched() > maxSearched {
+		r.fault(n, "line took too long to match", errTooMuch)
 		return false, nil
 	}
 	p := n.grok.pattern

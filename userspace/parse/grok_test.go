@@ -122,3 +122,39 @@ func FuzzRun(f *testing.F) {
 		}
 	})
 }
+
+func TestAPatternIsNotTriedOnWhatOthersSpentTheTimeOn(t *testing.T) {
+	var rules []rule
+	for range 20 {
+		rules = append(rules, doc("s00", "name: miss\ngrok: {pattern: '^%{INT:i}$', apply_on: Line.Raw}"))
+	}
+	rules = append(rules, doc("s00", "name: last\ngrok: {pattern: '^%{GREEDYDATA:all}$', apply_on: Line.Raw}"))
+	p := mustCompile(t, rules...)
+	for _, tt := range []struct {
+		name   string
+		length int
+		ok     bool
+		faults uint64 // of all nodes, so far
+	}{
+		{"a line of 1 KiB", 1 << 10, true, 0},
+		{"a line of 1 MiB", 1 << 20, false, 12}, // 9 tries of 64 KiB
+		{"the next line of 1 KiB", 1 << 10, true, 12},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			evt := line(strings.Repeat("x", tt.length))
+			if err := p.Run(evt); err != nil {
+				t.Fatal(err)
+			}
+			if evt.Process != tt.ok {
+				t.Errorf("understood = %v, want %v", evt.Process, tt.ok)
+			}
+			var faults uint64
+			for _, s := range p.Stats() {
+				faults += s.Faults
+			}
+			if faults != tt.faults {
+				t.Errorf("%d faults, want %d", faults, tt.faults)
+			}
+		})
+	}
+}
