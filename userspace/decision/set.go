@@ -21,7 +21,8 @@ type Set struct {
 type member struct {
 	decision *Decision
 	rule     Rule
-	index    int // in the expiry heap
+	index    int    // in the expiry heap
+	met      uint32 // see Set.Meet
 }
 
 // NewSet returns an empty set.
@@ -65,10 +66,10 @@ func (s *Set) Remove(ids ...uint64) []*Decision {
 	return out
 }
 
-// Expire takes out the decisions that have ended at now and returns them.
-func (s *Set) Expire(now time.Time) []*Decision {
+// Expire takes out at most the given number of decisions that have ended at now, and returns them.
+func (s *Set) Expire(now time.Time, most int) []*Decision {
 	var out []*Decision
-	for len(s.expiry) > 0 && !s.expiry[0].rule.Until.After(now) {
+	for len(out) < most && len(s.expiry) > 0 && !s.expiry[0].rule.Until.After(now) {
 		m := heap.Pop(&s.expiry).(*member)
 		s.drop(m)
 		out = append(out, m.decision)
@@ -127,16 +128,36 @@ func (s *Set) Effective(p netip.Prefix) (Rule, bool) {
 	return list[0].rule, true
 }
 
+// Meet is Effective, and notes that the entry was met in a round of comparing: RulesAfter yields
+// the latest round with each entry, so that what nobody met is found without a list of what was.
+func (s *Set) Meet(p netip.Prefix, round uint32) (Rule, bool) {
+	list, ok := s.prefixes.Get(p)
+	if !ok {
+		return Rule{}, false
+	}
+	list[0].met = round
+	return list[0].rule, true
+}
+
 // Rules yields the kernel entries that enforce the set, in the order of PrefixMap. The set must
 // not change meanwhile.
-func (s *Set) Rules() iter.Seq[Rule] { return s.RulesAfter(netip.Prefix{}) }
+func (s *Set) Rules() iter.Seq[Rule] {
+	return func(yield func(Rule) bool) {
+		for rule := range s.RulesAfter(netip.Prefix{}) {
+			if !yield(rule) {
+				return
+			}
+		}
+	}
+}
 
 // RulesAfter yields the entries that follow p, for a caller that walks in pieces and lets the set
-// change in between. The zero prefix starts at the beginning.
-func (s *Set) RulesAfter(p netip.Prefix) iter.Seq[Rule] {
-	return func(yield func(Rule) bool) {
+// change in between, each with the round in which it was met last, 0 for never. The zero prefix
+// starts at the beginning.
+func (s *Set) RulesAfter(p netip.Prefix) iter.Seq2[Rule, uint32] {
+	return func(yield func(Rule, uint32) bool) {
 		for _, list := range s.prefixes.After(p) {
-			if !yield(list[0].rule) {
+			if !yield(list[0].rule, list[0].met) {
 				return
 			}
 		}

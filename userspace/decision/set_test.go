@@ -3,6 +3,7 @@ package decision
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"testing"
@@ -93,7 +94,7 @@ func TestExpireTakesOutWhatHasEnded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got := ids(s.Expire(t0().Add(3 * time.Minute))) // the end itself counts as ended
+	got := ids(s.Expire(t0().Add(3*time.Minute), math.MaxInt)) // the end itself counts as ended
 	if diff := cmp.Diff([]uint64{2, 4, 3}, got); diff != "" {
 		t.Errorf("expired (-want +got):\n%s", diff)
 	}
@@ -236,7 +237,7 @@ func TestSetAgreesWithASlice(t *testing.T) {
 			},
 			"expire": func(t *rapid.T) {
 				now := t0().Add(time.Duration(rapid.IntRange(0, 50).Draw(t, "minutes")) * time.Minute)
-				for _, d := range s.Expire(now) {
+				for _, d := range s.Expire(now, math.MaxInt) {
 					if d.Until.After(now) {
 						t.Fatalf("%d expired too early", d.ID)
 					}
@@ -251,6 +252,39 @@ func TestSetAgreesWithASlice(t *testing.T) {
 			"": func(t *rapid.T) { compare(t, s, model) },
 		})
 	})
+}
+
+func TestASetExpiresInPiecesAndKnowsWhatNobodyMet(t *testing.T) {
+	s := NewSet()
+	for i, value := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"} {
+		d := &Decision{ID: uint64(i + 1), Type: TypeBan, Scope: ScopeIP, Value: value, Until: t0().Add(time.Minute)}
+		if _, err := s.Add(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	met := func(value string, round uint32) {
+		if _, ok := s.Meet(netip.MustParsePrefix(value), round); !ok {
+			t.Errorf("%s is not in the set", value)
+		}
+	}
+	met("192.0.2.1/32", 1)
+	met("192.0.2.2/32", 1)
+	met("192.0.2.2/32", 2)
+	if _, ok := s.Meet(netip.MustParsePrefix("192.0.2.9/32"), 2); ok {
+		t.Error("a stranger is in the set")
+	}
+	var rounds []uint32
+	for _, round := range s.RulesAfter(netip.Prefix{}) {
+		rounds = append(rounds, round)
+	}
+	if want := []uint32{1, 2, 0}; !slices.Equal(rounds, want) {
+		t.Errorf("rounds = %v, want %v", rounds, want)
+	}
+	for _, want := range []int{2, 1, 0} {
+		if gone := s.Expire(t0().Add(time.Hour), 2); len(gone) != want {
+			t.Errorf("%d have ended, want %d", len(gone), want)
+		}
+	}
 }
 
 func compare(t *rapid.T, s *Set, model map[uint64]*Decision) {
@@ -273,7 +307,11 @@ func compare(t *rapid.T, s *Set, model map[uint64]*Decision) {
 		if want[r.Prefix] != r {
 			t.Fatalf("rule %v, want %v", r, want[r.Prefix])
 		}
-		if after := slices.Collect(s.RulesAfter(r.Prefix)); !slices.Equal(after, got[slices.Index(got, r)+1:]) {
+		var after []Rule
+		for rule := range s.RulesAfter(r.Prefix) {
+			after = append(after, rule)
+		}
+		if !slices.Equal(after, got[slices.Index(got, r)+1:]) {
 			t.Fatalf("after %s: %v", r.Prefix, after)
 		}
 	}

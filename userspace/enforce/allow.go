@@ -99,14 +99,23 @@ func (e *Enforcer) userAllows(p netip.Prefix, now time.Time) (netip.Prefix, bool
 	return netip.Prefix{}, false
 }
 
-func (e *Enforcer) expiredAllows(now time.Time) []netip.Prefix {
-	var out []netip.Prefix
+// expireAllows takes ended entries off the allowlist.
+func (e *Enforcer) expireAllows(now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var old []netip.Prefix
 	for p, until := range e.users.All() {
 		if !until.IsZero() && !until.After(now) {
-			out = append(out, p)
+			old = append(old, p)
 		}
 	}
-	return out
+	if len(old) == 0 {
+		return
+	}
+	for _, p := range old {
+		e.users.Delete(p)
+	}
+	_ = e.writeAllows(now) // counted and logged there
 }
 
 // wantedAllows returns what must be in the kernel's allow tables. What both the user and the guard

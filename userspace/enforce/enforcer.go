@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,6 +58,7 @@ type Enforcer struct {
 	allowed map[netip.Prefix]decision.AllowReason
 	revoked idRing
 	touched map[netip.Prefix]struct{} // changed since the running Reconcile began; nil without one
+	round   uint32                    // of Reconcile, from 1
 	stats   Stats
 	logged  time.Time // when a kernel failure was logged last
 }
@@ -132,6 +134,14 @@ func (e *Enforcer) Ban(ds []*decision.Decision) []Refusal {
 	}
 	e.lookAgain()
 	now := e.now()
+	var refused []Refusal
+	for part := range slices.Chunk(ds, step) {
+		refused = append(refused, e.ban(part, now)...)
+	}
+	return refused
+}
+
+func (e *Enforcer) ban(ds []*decision.Decision, now time.Time) []Refusal {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var refused []Refusal
@@ -208,6 +218,16 @@ func (e *Enforcer) protected(p netip.Prefix, now time.Time) error {
 // says that the kernel did not follow; the decisions are out of the set all the same, and Reconcile
 // tries again.
 func (e *Enforcer) Unban(ids []uint64) error {
+	var first error // one says enough: the others are counted
+	for part := range slices.Chunk(ids, step) {
+		if err := e.unban(part); first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func (e *Enforcer) unban(ids []uint64) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	_, err := e.remove(ids)
@@ -233,16 +253,23 @@ func (e *Enforcer) remove(ids []uint64) ([]*decision.Decision, error) {
 // Expire takes ended decisions out of the set and the kernel, and returns them. The kernel compares
 // the end itself, so a late Expire costs memory, not justice.
 func (e *Enforcer) Expire(now time.Time) []*decision.Decision {
+	e.expireAllows(now)
+	var all []*decision.Decision
+	for {
+		gone := e.expire(now)
+		all = append(all, gone...)
+		if len(gone) < step {
+			return all
+		}
+	}
+}
+
+// expire takes out a few: a list may end all at once.
+func (e *Enforcer) expire(now time.Time) []*decision.Decision {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	gone := e.set.Expire(now)
+	gone := e.set.Expire(now, step)
 	_ = e.forget(gone, now) // counted and logged there
-	if old := e.expiredAllows(now); len(old) > 0 {
-		for _, p := range old {
-			e.users.Delete(p)
-		}
-		_ = e.writeAllows(now)
-	}
 	return gone
 }
 

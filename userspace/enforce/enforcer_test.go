@@ -175,9 +175,9 @@ func TestHitsBelongToTheEffectiveDecision(t *testing.T) {
 	weak, strong := ban("192.0.2.1", 5), ban("192.0.2.1", 60)
 	r.mustBan(t, weak, strong)
 	p := netip.MustParsePrefix("192.0.2.1/32")
-	rule := r.table.bans[p]
+	rule, _ := r.table.bans.Get(p)
 	rule.Hits = 42
-	r.table.bans[p] = rule
+	r.table.bans.Put(p, rule)
 	for d, want := range map[*decision.Decision]uint64{weak: 0, strong: 42, ban("192.0.2.8", 5): 0} {
 		if got, err := r.Hits(d); got != want || err != nil {
 			t.Errorf("hits of %d = %d, %v; want %d", d.ID, got, err, want)

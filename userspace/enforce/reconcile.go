@@ -12,8 +12,8 @@ import (
 // defaultBan is how long an entry without an end, put into the kernel by hand, stays.
 const defaultBan = 4 * time.Hour
 
-// step is how many entries Reconcile handles while it holds the lock; bans wait no longer than
-// that takes.
+// step is how many entries are handled while the lock is held: a ban of the moment waits no longer
+// for a long list than that takes.
 const step = 256
 
 // Drift is how far the kernel tables were from what was wanted. All of it is repaired, as far as
@@ -43,9 +43,9 @@ func (e *Enforcer) Reconcile(now time.Time) (Drift, error) {
 	var errs [4]error
 	drift.Allows, errs[0] = e.reconcileAllows(now)
 
-	e.watch(map[netip.Prefix]struct{}{})
+	round := e.watch(map[netip.Prefix]struct{}{})
 	defer e.watch(nil)
-	seen, odd, err := e.compare(now)
+	odd, err := e.compare(round)
 	errs[1] = err
 	ended, known := e.endedOf(odd)
 	for len(odd) > 0 {
@@ -54,7 +54,7 @@ func (e *Enforcer) Reconcile(now time.Time) (Drift, error) {
 		odd = odd[n:]
 	}
 	if err == nil { // otherwise what was not seen may be there
-		drift.Missing, errs[3] = e.addMissing(seen, now)
+		drift.Missing, errs[3] = e.addMissing(round, now)
 	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return drift, fmt.Errorf("reconcile: %w", err)
@@ -65,23 +65,27 @@ func (e *Enforcer) Reconcile(now time.Time) (Drift, error) {
 	return drift, nil
 }
 
-// watch starts (with an empty map) or stops noting the prefixes that change.
-func (e *Enforcer) watch(touched map[netip.Prefix]struct{}) {
+// watch starts (with an empty map) or stops noting the prefixes that change, and returns the number
+// of the round.
+func (e *Enforcer) watch(touched map[netip.Prefix]struct{}) (round uint32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.touched = touched
+	if touched != nil {
+		e.round = max(1, e.round+1) // 0 means never
+	}
+	return e.round
 }
 
-// compare reads the kernel's bans and returns the prefixes seen and the entries that are not as
-// the set wants them.
-func (e *Enforcer) compare(now time.Time) (seen map[netip.Prefix]struct{}, odd []decision.Rule, err error) {
-	seen = map[netip.Prefix]struct{}{}
+// compare reads the kernel's bans, marks the decisions whose entry was met, and returns the entries
+// that are not as the set wants them.
+func (e *Enforcer) compare(round uint32) (odd []decision.Rule, err error) {
 	part := make([]decision.Rule, 0, step)
 	check := func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		for _, r := range part {
-			if want, ok := e.set.Effective(r.Prefix); !ok || !decision.Same(want, r) {
+			if want, ok := e.set.Meet(r.Prefix, round); !ok || !decision.Same(want, r) {
 				odd = append(odd, r)
 			}
 		}
@@ -90,15 +94,14 @@ func (e *Enforcer) compare(now time.Time) (seen map[netip.Prefix]struct{}, odd [
 	for r, err := range e.table.Bans() {
 		if err != nil {
 			check()
-			return seen, odd, fmt.Errorf("read bans from the kernel: %w", err)
+			return odd, fmt.Errorf("read bans from the kernel: %w", err)
 		}
-		seen[r.Prefix] = struct{}{}
 		if part = append(part, r); len(part) == step {
 			check()
 		}
 	}
 	check()
-	return seen, odd, nil
+	return odd, nil
 }
 
 // endedOf asks which of the decisions that odd entries carry are on record as ended. When that is
@@ -198,13 +201,13 @@ func (e *Enforcer) adopt(r decision.Rule, now time.Time) (*decision.Decision, er
 	return d, err
 }
 
-// addMissing writes the entries of decisions whose prefix was not seen in the kernel.
-func (e *Enforcer) addMissing(seen map[netip.Prefix]struct{}, now time.Time) (missing int, err error) {
+// addMissing writes the entries of decisions that were not met in the kernel.
+func (e *Enforcer) addMissing(round uint32, now time.Time) (missing int, err error) {
 	var last netip.Prefix
 	for more := true; more; {
 		var n int
 		var stepErr error
-		n, last, more, stepErr = e.addMissingAfter(last, seen, now)
+		n, last, more, stepErr = e.addMissingAfter(last, round, now)
 		missing += n
 		if err == nil {
 			err = stepErr // one says enough: the others are counted
@@ -213,16 +216,15 @@ func (e *Enforcer) addMissing(seen map[netip.Prefix]struct{}, now time.Time) (mi
 	return missing, err
 }
 
-func (e *Enforcer) addMissingAfter(last netip.Prefix, seen map[netip.Prefix]struct{}, now time.Time) (missing int, next netip.Prefix, more bool, err error) {
+func (e *Enforcer) addMissingAfter(last netip.Prefix, round uint32, now time.Time) (missing int, next netip.Prefix, more bool, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var change []netip.Prefix
 	looked := 0
-	for rule := range e.set.RulesAfter(last) {
+	for rule, met := range e.set.RulesAfter(last) {
 		next = rule.Prefix
-		_, there := seen[next]
 		_, touched := e.touched[next]
-		if !there && !touched && !e.inKernel(rule) {
+		if met != round && !touched && !e.inKernel(rule) {
 			change = append(change, next)
 		}
 		if looked++; looked == step {

@@ -2,9 +2,7 @@ package enforce
 
 import (
 	"iter"
-	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 
 	"gabion/userspace/decision"
@@ -28,20 +26,18 @@ type Table interface {
 // without a data plane. The zero value is empty and ready.
 type Memory struct {
 	mu     sync.Mutex
-	bans   map[netip.Prefix]decision.Rule
-	allows map[netip.Prefix]decision.Allow
+	bans   decision.PrefixMap[decision.Rule]
+	allows decision.PrefixMap[decision.Allow]
 }
 
 // Ban writes entries.
 func (m *Memory) Ban(rules []decision.Rule) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.bans == nil {
-		m.bans = map[netip.Prefix]decision.Rule{}
-	}
 	for _, r := range rules {
-		r.Hits = m.bans[r.Prefix].Hits
-		m.bans[r.Prefix] = r
+		old, _ := m.bans.Get(r.Prefix)
+		r.Hits = old.Hits
+		m.bans.Put(r.Prefix, r)
 	}
 	return nil
 }
@@ -51,23 +47,21 @@ func (m *Memory) Unban(prefixes []netip.Prefix) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range prefixes {
-		delete(m.bans, p)
+		m.bans.Delete(p)
 	}
 	return nil
 }
 
-// Bans yields the entries as they are when it is called, in order.
+// Bans yields the entries in order. Others may write meanwhile.
 func (m *Memory) Bans() iter.Seq2[decision.Rule, error] {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return sorted(m.bans)
+	return inPieces(&m.mu, &m.bans, func(r decision.Rule) netip.Prefix { return r.Prefix })
 }
 
 // BanHit looks up the entry for exactly prefix.
 func (m *Memory) BanHit(prefix netip.Prefix) (decision.Rule, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r, ok := m.bans[prefix]
+	r, ok := m.bans.Get(prefix)
 	return r, ok, nil
 }
 
@@ -75,11 +69,8 @@ func (m *Memory) BanHit(prefix netip.Prefix) (decision.Rule, bool, error) {
 func (m *Memory) Allow(allows []decision.Allow) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.allows == nil {
-		m.allows = map[netip.Prefix]decision.Allow{}
-	}
 	for _, a := range allows {
-		m.allows[a.Prefix] = a
+		m.allows.Put(a.Prefix, a)
 	}
 	return nil
 }
@@ -89,26 +80,37 @@ func (m *Memory) Disallow(prefixes []netip.Prefix) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range prefixes {
-		delete(m.allows, p)
+		m.allows.Delete(p)
 	}
 	return nil
 }
 
-// Allows yields the allow entries as they are when it is called, in order.
+// Allows yields the allow entries in order. Others may write meanwhile.
 func (m *Memory) Allows() iter.Seq2[decision.Allow, error] {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return sorted(m.allows)
+	return inPieces(&m.mu, &m.allows, func(a decision.Allow) netip.Prefix { return a.Prefix })
 }
 
-func sorted[T any](m map[netip.Prefix]T) iter.Seq2[T, error] {
-	entries := make([]T, 0, len(m))
-	for _, p := range slices.SortedFunc(maps.Keys(m), netip.Prefix.Compare) {
-		entries = append(entries, m[p])
-	}
+// inPieces yields the entries of a map, and holds its lock only to copy the next few of them.
+func inPieces[T any](mu *sync.Mutex, m *decision.PrefixMap[T], prefix func(T) netip.Prefix) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		for _, entry := range entries {
-			if !yield(entry, nil) {
+		var last netip.Prefix
+		part := make([]T, 0, step)
+		for {
+			part = part[:0]
+			mu.Lock()
+			for _, entry := range m.After(last) {
+				if part = append(part, entry); len(part) == step {
+					break
+				}
+			}
+			mu.Unlock()
+			for _, entry := range part {
+				if !yield(entry, nil) {
+					return
+				}
+				last = prefix(entry)
+			}
+			if len(part) < step {
 				return
 			}
 		}
