@@ -315,44 +315,6 @@ func TestADownInterfaceStaysAttached(t *testing.T) {
 	mustDrop(t, n, p, 3)
 }
 
-func TestDoctorTellsOwnAndForeignProgramsApart(t *testing.T) {
-	n := mustNetwork(t)
-	dir := pinDir(t)
-	p := mustOpen(t, small(dir))
-	mustAttach(t, n, p, ModeNative)
-	subject := func(want string) Finding {
-		var found Finding
-		in(t, n.server, func() {
-			for _, f := range Doctor([]string{serverIf, "nosuch0"}, dir) {
-				if f.Level != LevelOK && f.Advice == "" {
-					t.Errorf("finding without advice: %+v", f)
-				}
-				if f.Subject == want {
-					found = f
-				}
-			}
-		})
-		return found
-	}
-	for name, want := range map[string]Level{
-		"kernel": LevelOK, "programs": LevelOK, "bpffs": LevelOK, "data plane": LevelOK, serverIf + " XDP": LevelOK,
-		serverIf + " driver": LevelOK, serverIf: LevelOK, "nosuch0": LevelFail,
-	} {
-		if got := subject(name); got.Level != want {
-			t.Errorf("%s: %+v, want level %s", name, got, want)
-		}
-	}
-	in(t, n.server, func() {
-		if err := p.Detach(serverIf); err != nil {
-			t.Fatal(err)
-		}
-	})
-	mustForeignXDP(t, n)
-	if got := subject(serverIf + " XDP"); got.Level != LevelWarn {
-		t.Errorf("foreign program: %+v, want a warning", got)
-	}
-}
-
 func TestProbePacketsNeedOneFamily(t *testing.T) {
 	if _, err := ProbePacket(netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1"), 22); err == nil {
 		t.Error("addresses of two families were accepted")

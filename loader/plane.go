@@ -55,7 +55,7 @@ type Plane struct {
 // It fails with ErrUnsupported, ErrVersion or ErrBusy; each message says what to do.
 func Open(o Options) (*Plane, error) {
 	o = o.withDefaults()
-	if err := checkSupport(); err != nil {
+	if err := CheckSupport(); err != nil {
 		return nil, err
 	}
 	if err := ensureBPFFS(o.Dir); err != nil {

@@ -24,7 +24,7 @@ func needRoot(t testing.TB) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: needs root to load BPF programs")
 	}
-	if err := checkSupport(); err != nil {
+	if err := CheckSupport(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -28,8 +28,9 @@ func needed() []feature {
 	}
 }
 
-// checkSupport says in one message what stands in the way, before anything is half done.
-func checkSupport() error {
+// CheckSupport says in one message what stands in the way of loading the programs, before anything is
+// half done.
+func CheckSupport() error {
 	// Only kernels before 5.11 count maps as locked memory; elsewhere this changes nothing, and it
 	// fails for lack of rights that the probes below name better.
 	limited := rlimit.RemoveMemlock()

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gabion/loader"
+	"gabion/loader/doctor"
 	"gabion/userspace/config"
 	"gabion/userspace/daemon"
 )
@@ -33,7 +33,7 @@ The exit code is 1 when something does not work.`,
 				return err
 			}
 			for _, f := range findings {
-				if f.Level == loader.LevelFail {
+				if f.Level == doctor.LevelFail {
 					return errReported
 				}
 			}
@@ -45,42 +45,42 @@ The exit code is 1 when something does not work.`,
 }
 
 // examine looks at the configuration first: the rest depends on it.
-func (a *app) examine(ifaces []string, pins string) []loader.Finding {
+func (a *app) examine(ifaces []string, pins string) []doctor.Finding {
 	cfg, err := config.Load(a.config)
 	if err != nil {
-		f := loader.Finding{Level: loader.LevelFail, Subject: "configuration", Detail: err.Error(), Advice: "correct the file; the checks below use the defaults"}
+		f := doctor.Finding{Level: doctor.LevelFail, Subject: "configuration", Detail: err.Error(), Advice: "correct the file; the checks below use the defaults"}
 		cfg = config.Default()
-		return append([]loader.Finding{f}, a.examineWith(cfg, ifaces, pins)...)
+		return append([]doctor.Finding{f}, a.examineWith(cfg, ifaces, pins)...)
 	}
 	return a.examineWith(cfg, ifaces, pins)
 }
 
-func (a *app) examineWith(cfg *config.Config, ifaces []string, pins string) []loader.Finding {
-	out := []loader.Finding{a.checkConfig(cfg), checkStateDir(cfg.StateDir)}
+func (a *app) examineWith(cfg *config.Config, ifaces []string, pins string) []doctor.Finding {
+	out := []doctor.Finding{a.checkConfig(cfg), checkStateDir(cfg.StateDir)}
 	out = append(out, checkLogs(cfg)...)
 	if len(ifaces) == 0 {
 		names, err := daemon.Interfaces(cfg)
 		if err != nil {
-			out = append(out, loader.Finding{Level: loader.LevelWarn, Subject: "interfaces", Detail: err.Error(), Advice: "name interfaces in the configuration"})
+			out = append(out, doctor.Finding{Level: doctor.LevelWarn, Subject: "interfaces", Detail: err.Error(), Advice: "name interfaces in the configuration"})
 		}
 		ifaces = names
 	}
-	return append(out, loader.Doctor(ifaces, orText(pins, cfg.Kernel.PinDir))...)
+	return append(out, doctor.Examine(ifaces, orText(pins, cfg.Kernel.PinDir))...)
 }
 
-func (a *app) checkConfig(cfg *config.Config) loader.Finding {
+func (a *app) checkConfig(cfg *config.Config) doctor.Finding {
 	subject := "configuration"
 	summary, err := daemon.Check(cfg, slog.New(slog.DiscardHandler), a.now)
 	if err != nil {
-		return loader.Finding{Level: loader.LevelFail, Subject: subject, Detail: err.Error(), Advice: "correct the places named; 'gabion run -t' checks again"}
+		return doctor.Finding{Level: doctor.LevelFail, Subject: subject, Detail: err.Error(), Advice: "correct the places named; 'gabion run -t' checks again"}
 	}
-	return loader.Finding{Level: loader.LevelOK, Subject: subject, Detail: fmt.Sprintf("%s: %s, %s",
+	return doctor.Finding{Level: doctor.LevelOK, Subject: subject, Detail: fmt.Sprintf("%s: %s, %s",
 		orText(cfg.File, "built-in defaults"), plural(summary.Sources, "source"), plural(summary.Scenarios, "scenario"))}
 }
 
 // checkStateDir says whether the state directory, or the nearest folder above it that exists, can
 // be written.
-func checkStateDir(dir string) loader.Finding {
+func checkStateDir(dir string) doctor.Finding {
 	subject := "state directory"
 	at := dir
 	for at != "/" {
@@ -91,23 +91,23 @@ func checkStateDir(dir string) loader.Finding {
 	}
 	f, err := os.CreateTemp(at, ".gabion-doctor-*")
 	if err != nil {
-		return loader.Finding{
-			Level: loader.LevelFail, Subject: subject, Detail: fmt.Sprintf("%s cannot be written: %v", dir, err),
+		return doctor.Finding{
+			Level: doctor.LevelFail, Subject: subject, Detail: fmt.Sprintf("%s cannot be written: %v", dir, err),
 			Advice: "make it writable for the user that runs gabion, or set state_dir; until then nothing is recorded",
 		}
 	}
 	_ = f.Close()
 	_ = os.Remove(f.Name())
-	return loader.Finding{Level: loader.LevelOK, Subject: subject, Detail: dir}
+	return doctor.Finding{Level: doctor.LevelOK, Subject: subject, Detail: dir}
 }
 
 // checkLogs says of every log file that the sources name whether it can be read.
-func checkLogs(cfg *config.Config) []loader.Finding {
+func checkLogs(cfg *config.Config) []doctor.Finding {
 	docs, err := daemon.SourceDocs(cfg)
 	if err != nil {
-		return []loader.Finding{{Level: loader.LevelFail, Subject: "sources", Detail: err.Error(), Advice: "correct the configuration"}}
+		return []doctor.Finding{{Level: doctor.LevelFail, Subject: "sources", Detail: err.Error(), Advice: "correct the configuration"}}
 	}
-	var out []loader.Finding
+	var out []doctor.Finding
 	for _, doc := range docs {
 		var keys map[string]any
 		if doc.Decode(&keys) != nil {
@@ -135,12 +135,12 @@ func patterns(keys map[string]any) []string {
 	return out
 }
 
-func checkLog(pattern string) loader.Finding {
+func checkLog(pattern string) doctor.Finding {
 	subject := "log " + pattern
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
-		return loader.Finding{
-			Level: loader.LevelWarn, Subject: subject, Detail: "no such file",
+		return doctor.Finding{
+			Level: doctor.LevelWarn, Subject: subject, Detail: "no such file",
 			Advice: "it is read as soon as it appears; if it never will, take it out of the configuration",
 		}
 	}
@@ -154,15 +154,15 @@ func checkLog(pattern string) loader.Finding {
 		_ = f.Close()
 	}
 	if len(bad) > 0 {
-		return loader.Finding{
-			Level: loader.LevelFail, Subject: subject, Detail: strings.Join(bad, "; "),
+		return doctor.Finding{
+			Level: doctor.LevelFail, Subject: subject, Detail: strings.Join(bad, "; "),
 			Advice: "let the user that runs gabion read it (root, or the group adm)",
 		}
 	}
-	return loader.Finding{Level: loader.LevelOK, Subject: subject, Detail: plural(len(files), "file") + " readable"}
+	return doctor.Finding{Level: doctor.LevelOK, Subject: subject, Detail: plural(len(files), "file") + " readable"}
 }
 
-func printFindings(w io.Writer, findings []loader.Finding) error {
+func printFindings(w io.Writer, findings []doctor.Finding) error {
 	for _, f := range findings {
 		fmt.Fprintf(w, "%-4s  %s: %s\n", f.Level, printable(f.Subject, oneLine), printable(f.Detail, keepLines))
 		if f.Advice != "" {

@@ -1,4 +1,4 @@
-package loader
+package doctor
 
 import (
 	"errors"
@@ -9,46 +9,15 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"gabion/loader"
 )
 
-// Level says how bad a finding is.
-type Level string
-
-// Levels of findings.
-const (
-	LevelOK   Level = "ok"
-	LevelWarn Level = "warn" // works, but slower or with less protection
-	LevelFail Level = "fail" // does not work
-)
-
-// Finding is one thing that Doctor looked at.
-type Finding struct {
-	Level   Level  `json:"level"`
-	Subject string `json:"subject"` // such as "kernel" or "eth0 driver"
-	Detail  string `json:"detail"`
-	Advice  string `json:"advice,omitempty"` // what to do; empty when all is well
-}
-
-// Doctor examines the machine and the given interfaces. It changes nothing and works while a daemon runs.
-func Doctor(ifaces []string, dir string) []Finding {
-	if dir == "" {
-		dir = DefaultDir
-	}
-	out := []Finding{
-		checkKernel(), checkPrivileges(), checkTypes(), checkTCX(), checkJIT(), checkBPFFS(dir), checkMemory(), checkPinned(dir),
-	}
-	for _, ifname := range ifaces {
-		out = append(out, checkInterface(ifname, dir)...)
-	}
-	return out
-}
-
-func okay(subject, format string, args ...any) Finding {
-	return Finding{Level: LevelOK, Subject: subject, Detail: fmt.Sprintf(format, args...)}
-}
+// bpffs is where a bpffs is usually mounted.
+const bpffs = "/sys/fs/bpf"
 
 func checkKernel() Finding {
 	var uts unix.Utsname
@@ -59,7 +28,7 @@ func checkKernel() Finding {
 	const advice = "use Linux 5.10 or newer"
 	v, err := features.LinuxVersionCode()
 	if err != nil {
-		return Finding{LevelWarn, "kernel", fmt.Sprintf("%s: version not readable: %v", release, err), advice}
+		return unknown("kernel", "%s: version not readable: %v", release, err)
 	}
 	if v < 5<<16|10<<8 {
 		return Finding{LevelFail, "kernel", fmt.Sprintf("%s is too old", release), advice}
@@ -68,7 +37,7 @@ func checkKernel() Finding {
 }
 
 func checkPrivileges() Finding {
-	if err := checkSupport(); err != nil {
+	if err := loader.CheckSupport(); err != nil {
 		return Finding{LevelFail, "programs", err.Error(), "the message says what is missing"}
 	}
 	return okay("programs", "everything the programs need is there")
@@ -90,17 +59,30 @@ func checkTCX() Finding {
 	return okay("tcx", "tc ingress is reached through links")
 }
 
+// checkJIT loads a program that does nothing and asks what the kernel made of it: the setting is not
+// visible in every network namespace and does not exist in a kernel without an interpreter.
 func checkJIT() Finding {
-	const path = "/proc/sys/net/core/bpf_jit_enable"
-	data, err := os.ReadFile(path)
+	const subject = "JIT"
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "gabion_doctor", Type: ebpf.SocketFilter, License: "Dual BSD/GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
 	if err != nil {
-		return Finding{LevelWarn, "JIT", fmt.Sprintf("cannot tell: %v", err), "look at " + path + " on the host"}
+		return unknown(subject, "no program can be loaded to see: %v", err)
 	}
-	if strings.TrimSpace(string(data)) == "0" {
-		return Finding{LevelWarn, "JIT", "programs are interpreted, which is several times slower",
-			"sysctl -w net.core.bpf_jit_enable=1"}
+	defer prog.Close()
+	info, err := prog.Info()
+	if err != nil {
+		return unknown(subject, "the kernel does not say what it makes of programs: %v", err)
 	}
-	return okay("JIT", "programs run as machine code (%s)", runtime.GOARCH)
+	if _, err := info.JitedSize(); err == nil {
+		return okay(subject, "programs run as machine code (%s)", runtime.GOARCH)
+	}
+	// Only of a program that was translated is it known that the machine code is not just hidden.
+	if n, err := info.TranslatedSize(); err != nil || n == 0 {
+		return unknown(subject, "this user may not see what the kernel makes of programs")
+	}
+	return Finding{LevelWarn, subject, "programs are interpreted, which is several times slower", "sysctl -w net.core.bpf_jit_enable=1"}
 }
 
 func checkBPFFS(dir string) Finding {
@@ -153,53 +135,36 @@ func cgroupLimit() (n uint64, path string, ok bool) {
 	return 0, "", false
 }
 
-func checkPinned(dir string) Finding {
-	p, err := OpenReadOnly(dir)
+// checkPinned also returns what is attached.
+func checkPinned(dir string) (Finding, []loader.Attachment) {
+	const subject = "data plane"
+	p, err := loader.OpenReadOnly(dir)
 	switch {
-	case errors.Is(err, ErrNotLoaded):
-		return Finding{LevelWarn, "data plane", "nothing is pinned at " + dir, "start the daemon: gabion run"}
+	case errors.Is(err, loader.ErrNotLoaded):
+		return Finding{LevelWarn, subject, "nothing is pinned at " + dir, "start the daemon: gabion run"}, nil
 	case err != nil:
-		return Finding{LevelFail, "data plane", err.Error(), "the message says what to do"}
+		return Finding{LevelFail, subject, err.Error(), "the message says what to do"}, nil
 	}
 	defer p.Close()
 	attached, err := p.Attachments()
 	if err != nil {
-		return Finding{LevelFail, "data plane", err.Error(), "restart the daemon"}
+		return Finding{LevelFail, subject, err.Error(), "restart the daemon"}, nil
 	}
 	var on []string
 	for _, a := range attached {
 		if a.Stale {
-			return Finding{LevelWarn, "data plane", fmt.Sprintf("%s is pinned, but its attachment to %s is dead", dir, a.Interface),
-				"the daemon renews it when the interface is back"}
+			return Finding{LevelWarn, subject, fmt.Sprintf("%s is pinned, but its attachment to %s is dead", dir, a.Interface),
+				"the daemon renews it when the interface is back"}, attached
 		}
 		on = append(on, fmt.Sprintf("%s (%s)", a.Interface, a.Mode))
 	}
 	if len(on) == 0 {
-		return Finding{LevelWarn, "data plane", dir + " is pinned, but attached to nothing", "start the daemon: gabion run"}
+		return Finding{LevelWarn, subject, dir + " is pinned, but attached to nothing", "start the daemon: gabion run"}, nil
 	}
-	return okay("data plane", "%s on %s", dir, strings.Join(on, ", "))
+	return okay(subject, "%s on %s", dir, strings.Join(on, ", ")), attached
 }
 
-// ownPrograms returns the ids of the programs that gabion attached through dir.
-func ownPrograms(dir string) map[uint32]bool {
-	own := map[uint32]bool{}
-	p := &Plane{dir: dir}
-	pins, err := p.linkPins()
-	if err != nil {
-		return own
-	}
-	for _, pin := range pins {
-		if pin.mode != ModeNative && pin.mode != ModeGeneric {
-			continue
-		}
-		l, err := link.LoadPinnedLink(pin.path, &ebpf.LoadPinOptions{})
-		if err != nil {
-			continue
-		}
-		if info, err := l.Info(); err == nil {
-			own[uint32(info.Program)] = true
-		}
-		l.Close()
-	}
-	return own
+func onBPFFS(dir string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(dir, &st) == nil && st.Type == unix.BPF_FS_MAGIC
 }

@@ -1,4 +1,4 @@
-package loader
+package doctor
 
 import (
 	"errors"
@@ -10,6 +10,8 @@ import (
 	"github.com/cilium/ebpf/features"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"gabion/loader"
 )
 
 // nativeMTU is the largest MTU that drivers take for an XDP program without fragments: a page less
@@ -26,7 +28,7 @@ func nativeDrivers() []string {
 	}
 }
 
-func checkInterface(ifname, dir string) []Finding {
+func checkInterface(ifname string, attached []loader.Attachment) []Finding {
 	l, err := netlink.LinkByName(ifname)
 	if err != nil {
 		var missing netlink.LinkNotFoundError
@@ -40,9 +42,9 @@ func checkInterface(ifname, dir string) []Finding {
 		return []Finding{{LevelFail, ifname, fmt.Sprintf("has no Ethernet header (%s)", attrs.EncapType),
 			"protect the interface its packets arrive on"}}
 	}
-	driver := driverOf(ifname, l.Type())
+	mode := modeOn(attrs.Index, attached)
 	return []Finding{
-		checkUp(attrs), checkDriver(ifname, driver), checkMTU(attrs), checkQueues(attrs), checkForeign(attrs, dir),
+		checkUp(attrs), checkDriver(ifname, driverOf(ifname, l.Type()), mode), checkMTU(attrs), checkQueues(attrs), checkForeign(attrs, mode),
 	}
 }
 
@@ -67,13 +69,17 @@ func driverOf(ifname, kind string) string {
 	return unix.ByteSliceToString(info.Driver[:])
 }
 
-func checkDriver(ifname, driver string) Finding {
+func checkDriver(ifname, driver string, mode loader.Mode) Finding {
 	subject := ifname + " driver"
-	if slices.Contains(nativeDrivers(), driver) {
+	switch {
+	case mode == loader.ModeNative:
+		return okay(subject, "%s runs the filter natively", driver)
+	case slices.Contains(nativeDrivers(), driver):
 		return okay(subject, "%s is known to run XDP natively", driver)
 	}
-	return Finding{LevelWarn, subject, driver + " is not known to run XDP natively",
-		"generic XDP or tc still works, at a higher cost per dropped packet"}
+	f := unknown(subject, "whether %s runs XDP natively", driver)
+	f.Advice = "gabion run tries it and says; generic XDP or tc works too, at a higher cost per dropped packet"
+	return f
 }
 
 func checkMTU(nic *netlink.LinkAttrs) Finding {
@@ -98,14 +104,26 @@ func checkQueues(nic *netlink.LinkAttrs) Finding {
 	return okay(subject, "%d receive queues", nic.NumRxQueues)
 }
 
-func checkForeign(nic *netlink.LinkAttrs, dir string) Finding {
+// checkForeign takes the program on an interface for gabion's when a live attachment says so: an
+// interface takes only one.
+func checkForeign(nic *netlink.LinkAttrs, mode loader.Mode) Finding {
 	subject := nic.Name + " XDP"
 	switch {
 	case nic.Xdp == nil || !nic.Xdp.Attached:
 		return okay(subject, "no program attached")
-	case ownPrograms(dir)[nic.Xdp.ProgId]:
+	case mode == loader.ModeNative || mode == loader.ModeGeneric:
 		return okay(subject, "gabion's program (id %d)", nic.Xdp.ProgId)
 	}
 	return Finding{LevelWarn, subject, fmt.Sprintf("another program (id %d) holds the hook; gabion leaves it alone and uses tc", nic.Xdp.ProgId),
 		fmt.Sprintf("bpftool prog show id %d says whose it is; ip link set %s xdp off removes it", nic.Xdp.ProgId, nic.Name)}
+}
+
+// modeOn returns the mode of the live attachment to an interface; empty when there is none.
+func modeOn(ifindex int, attached []loader.Attachment) loader.Mode {
+	for _, a := range attached {
+		if a.Ifindex == ifindex && !a.Stale {
+			return a.Mode
+		}
+	}
+	return ""
 }
