@@ -326,6 +326,7 @@ func (f *follower) add(t *tail) {
 func (f *follower) remove(t *tail) {
 	f.tails = slices.DeleteFunc(f.tails, func(o *tail) bool { return o == t })
 	delete(f.byID, t.id)
+	f.cfg.Offsets.claims.release(entryKey{f.kind, t.id})
 	_ = t.f.Close() // opened for reading: nothing can be lost
 }
 

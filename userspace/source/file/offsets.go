@@ -88,6 +88,8 @@ type record struct {
 // in the state directory. A step is kept, for all that SIGKILL can do, when apply returns. It is
 // safe for concurrent use.
 type Offsets struct {
+	claims claims
+
 	mu       sync.Mutex
 	ledger   *ledger.Ledger // nil: nothing is written
 	loaded   time.Time      // zero before the files were read

@@ -107,6 +107,7 @@ func (f *follower) stop() {
 	f.stopped.Store(true)
 	for _, t := range f.tails {
 		_ = t.f.Close() // opened for reading: nothing can be lost
+		f.cfg.Offsets.claims.release(entryKey{f.kind, t.id})
 	}
 	f.cfg.Offsets.save(f.cfg.Now(), true, f.log)
 }

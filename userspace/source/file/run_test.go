@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -281,6 +283,75 @@ func TestCompressedAndExcludedFilesAreNotRead(t *testing.T) {
 	r.poll()
 	if diff := cmp.Diff([]string{"plain"}, r.got); diff != "" {
 		t.Errorf("lines differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestAFileThatTwoSourcesMatchIsReadByOneOfThem(t *testing.T) {
+	r := newRig(t, "app.log")
+	r.write("app.log", "")
+	r.begin()
+	narrow, cfg := r.follow, r.cfg
+	cfg.Patterns = []string{r.path("*.log")}
+	s, err := New(cfg)
+	r.must(err)
+	wide := newFollower(s, r.emit)
+	both := func(line string) {
+		t.Helper()
+		r.write("app.log", line+"\n")
+		for _, f := range []*follower{wide, narrow} {
+			if f != nil {
+				r.must(f.pass(t.Context(), r.watch, true))
+			}
+		}
+	}
+	both("one")
+	both("two")
+	narrow.stop()
+	narrow = nil
+	both("three") // the other one goes on where it was left
+	if diff := cmp.Diff([]string{"one", "two", "three"}, r.got); diff != "" {
+		t.Errorf("lines differ (-want +got):\n%s", diff)
+	}
+	if n := strings.Count(r.log.String(), "read by another source"); n != 1 {
+		t.Errorf("the overlap is said %d times:\n%s", n, &r.log)
+	}
+	cfg.Labels = map[string]string{"type": "nginx"}
+	s, err = New(cfg)
+	r.must(err)
+	other := newFollower(s, r.emit) // another type is read by other parsers
+	r.must(other.pass(t.Context(), r.watch, true))
+	narrow = other
+	both("four")
+	if diff := cmp.Diff([]string{"one", "two", "three", "four", "four"}, r.got); diff != "" {
+		t.Errorf("lines differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatIsNoFileIsNeverOpened(t *testing.T) {
+	r := newRig(t, "*")
+	r.must(syscall.Mkfifo(r.path("fifo"), 0o600))
+	r.must(syscall.Mknod(r.path("device"), syscall.S_IFIFO|0o600, 0))
+	r.must(os.Mkdir(r.path("dir"), 0o700))
+	r.link("loop", "loop")
+	socket, err := net.Listen("unix", r.path("socket"))
+	r.must(err)
+	defer socket.Close()
+	r.link("/dev/zero", "zero")
+	r.write("good.log", "")
+	r.begin()
+	r.write("good.log", "one\n")
+	r.poll()
+	r.must(os.Remove(r.path("good.log")))
+	r.must(syscall.Mkfifo(r.path("good.log"), 0o600)) // in the place of a log
+	r.poll()
+	r.must(os.Remove(r.path("good.log")))
+	r.write("good.log", "two\n")
+	r.poll()
+	if diff := cmp.Diff([]string{"one", "two"}, r.got); diff != "" {
+		t.Errorf("lines differ (-want +got):\n%s", diff)
+	}
+	if n := len(r.follow.tails); n > 2 {
+		t.Errorf("%d files open", n)
 	}
 }
 

@@ -197,6 +197,9 @@ func (f *follower) passOver(m found) {
 	if f.scanned || m.known || f.cfg.From == Beginning || f.byID[m.id] != nil {
 		return
 	}
+	if f.cfg.Offsets.claims.taken(entryKey{f.kind, m.id}, f.Source) {
+		return
+	}
 	if _, ok := f.cfg.Offsets.get(f.kind, m.id); ok {
 		return
 	}
@@ -270,11 +273,16 @@ func (f *follower) open(path, file string) *tail {
 		f.trouble.report(path, "log file cannot be opened; it is tried again", err.Error())
 		return nil
 	}
-	f.trouble.clear(path)
 	if f.byID[t.id] != nil {
 		_ = t.f.Close() // opened for reading: nothing can be lost
 		return nil
 	}
+	if owner := f.cfg.Offsets.claims.take(entryKey{f.kind, t.id}, f.Source); owner != f.Source {
+		_ = t.f.Close() // opened for reading: nothing can be lost
+		f.trouble.report(path, "log file is read by another source with the same type already; its lines are not counted twice", owner.String())
+		return nil
+	}
+	f.trouble.clear(path)
 	f.add(t)
 	return t
 }
