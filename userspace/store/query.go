@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -72,7 +73,7 @@ func (s *Store) Decisions(ctx context.Context, f DecisionFilter) ([]*decision.De
 		w.add("alert_id = ?", f.AlertID)
 	}
 	if f.Before != 0 {
-		w.add("id < ?", int64(f.Before))
+		w.add("id < ?", int64(min(f.Before, math.MaxInt64)))
 	}
 	return s.decisions(ctx, w, " ORDER BY id DESC LIMIT ?", limit(f.Limit))
 }
@@ -168,9 +169,10 @@ func (s *Store) History(ctx context.Context, since time.Time, h *decision.Histor
 
 func (s *Store) decisions(ctx context.Context, w *where, tail string, args ...any) ([]*decision.Decision, error) {
 	var out []*decision.Decision
+	words := interned{}
 	query := "SELECT " + decisionColumns + " FROM decisions" + w.String() + tail
 	err := s.rows(ctx, query, append(w.args, args...), func(rows *sql.Rows) error {
-		d, err := scanDecision(rows)
+		d, err := scanDecision(rows, words)
 		if err == nil {
 			out = append(out, d)
 		}

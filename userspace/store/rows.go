@@ -120,12 +120,30 @@ func (s *Store) scanAlert(rows *sql.Rows, events bool) (*decision.Alert, error) 
 	return a, nil
 }
 
-func scanDecision(rows *sql.Rows) (*decision.Decision, error) {
+// interned keeps one copy of each word that most rows share. It is bounded: values may be chosen by
+// whoever posts alerts.
+type interned map[string]string
+
+func (in interned) one(s string) string {
+	const most = 1000
+	if known, ok := in[s]; ok {
+		return known
+	}
+	if len(in) < most {
+		in[s] = s
+	}
+	return s
+}
+
+func scanDecision(rows *sql.Rows, words interned) (*decision.Decision, error) {
 	d := &decision.Decision{}
 	var id, created, until int64
 	err := rows.Scan(&id, &d.UUID, &d.AlertID, &d.Origin, &d.Type, &d.Scope, &d.Value, &d.Scenario,
 		(*int64)(&d.Duration), &created, &until, &d.Simulated)
 	d.ID, d.CreatedAt, d.Until = uint64(id), fromNano(created), fromNano(until)
+	for _, word := range []*string{&d.Origin, &d.Type, &d.Scope, &d.Scenario} {
+		*word = words.one(*word)
+	}
 	return d, err
 }
 

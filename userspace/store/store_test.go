@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -140,6 +141,7 @@ func TestDecisionsAreFilteredAndPaged(t *testing.T) {
 	}{
 		{"no filter lists the latest first", DecisionFilter{}, []uint64{7, 6, 5, 4, 3, 2, 1}},
 		{"a page", DecisionFilter{Limit: 2, Before: 6}, []uint64{5, 4}},
+		{"a page before an id that no row can have", DecisionFilter{Limit: 2, Before: math.MaxUint64}, []uint64{7, 6}},
 		{"in force: the end itself is no more", DecisionFilter{ActiveAt: end(5)}, []uint64{7, 6}},
 		{"since", DecisionFilter{Since: t0().Add(6 * time.Minute)}, []uint64{7, 6}},
 		{"covering an address", DecisionFilter{Covers: netip.MustParseAddr("192.0.2.3")}, []uint64{5, 3}},
