@@ -27,7 +27,8 @@ type Match struct {
 func (m *Match) replay() bool { return m.Event.ExpectMode == event.Replay }
 
 // Time returns the time that buckets count an event in: its arrival, or in a replay the log's own
-// time. ok is false for an event without one.
+// time. A replayed event without one happens at its arrival, where only triggers count it. ok is
+// false for an event with a time that cannot be.
 func Time(evt *event.Event) (t time.Time, ok bool) {
 	t = evt.Time
 	if evt.ExpectMode == event.Replay && evt.MarshaledTime != "" {
@@ -45,6 +46,9 @@ func Time(evt *event.Event) (t time.Time, ok bool) {
 // when the event does not count. An error of the filter or of groupby means that it does not;
 // with one of the others the event counts all the same, and both results are set.
 func (s *Scenario) Match(evt *event.Event, t time.Time) (*Match, error) {
+	if s.kind != kindTrigger && evt.ExpectMode == event.Replay && evt.MarshaledTime == "" {
+		return nil, nil // when it happened is not known, so neither is how fast
+	}
 	if s.writes {
 		evt = detached(evt)
 	}

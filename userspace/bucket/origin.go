@@ -39,13 +39,10 @@ func (s *Scenario) addSources(to map[string]*decision.Source, whole *event.Event
 // fill makes a source of scope Ip or Range from the event's address and enrichments.
 func (s *Scenario) fill(src *decision.Source, r *retained) error {
 	text, within := r.sourceMeta[0], r.sourceMeta[1]
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
+	if _, err := netip.ParseAddr(text); err != nil {
 		return fmt.Errorf("an event's source_ip %q is no address", cut(text, 64))
 	}
-	// One form for one address: IPv4 also where a log shows it mapped into IPv6, and no zone, which
-	// packets do not carry.
-	src.IP = addr.Unmap().WithZone("").String()
+	src.IP = strings.Clone(text) // a decision on it outlives the record
 	src.AsNumber = strings.Clone(cmp.Or(r.enriched("ASNumber"), r.enriched("ASNNumber")))
 	src.AsName, src.Cn = strings.Clone(r.enriched("ASNOrg")), strings.Clone(r.enriched("IsoCode"))
 	src.Latitude, src.Longitude = degrees(r.enriched("Latitude")), degrees(r.enriched("Longitude"))

@@ -72,11 +72,17 @@ func TestGarbageChangesNothing(t *testing.T) {
 	}
 }
 
-func TestLinesWithoutATimeHappenWhenTheReplaySays(t *testing.T) {
+func TestOnlyTriggersCountReplayedLinesWithoutATime(t *testing.T) {
 	undated, _, _ := strings.Cut(base, "  - target: evt.StrTime")
-	files := ruleFiles(map[string]string{"s.yaml": scenario("s", "filter: 'true'"), "parser.yaml": undated})
-	got, _ := mustReplay(t, files, strings.Repeat("1 192.0.2.1 x\n", 3), ReplayOptions{Now: testNow().Add(time.Hour)})
-	if want := "01:00:00 ban 192.0.2.1 4h s"; len(got) != 1 || got[0] != want {
+	files := ruleFiles(map[string]string{
+		"s.yaml": scenario("s", "filter: 'true'"), "parser.yaml": undated,
+		"t.yaml": "type: trigger\nname: t\ndescription: d\nfilter: 'true'\nblackhole: 1h\nlabels: {remediation: true}\n",
+	})
+	got, totals := mustReplay(t, files, strings.Repeat("1 192.0.2.1 x\n", 3), ReplayOptions{Now: testNow().Add(time.Hour)})
+	if want := "01:00:00 ban 192.0.2.1 4h t"; len(got) != 1 || got[0] != want {
 		t.Errorf("decisions = %q, want %q", got, want)
+	}
+	if totals.Undated != 3 {
+		t.Errorf("%d undated lines, want 3", totals.Undated)
 	}
 }

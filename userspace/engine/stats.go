@@ -12,7 +12,7 @@ type Stats struct {
 	Parsed               uint64 // went on to the scenarios
 	Unparsed             uint64 // no parser took them
 	Whitelisted          uint64 // a parser's whitelist took them out
-	Undated              uint64 // parsed, but without a usable time
+	Undated              uint64 // parsed, but without a usable time: only triggers count them, if any
 	WhitelistedOverflows uint64
 	DroppedOverflows     uint64 // fed back too often
 	Alerts               uint64

@@ -71,8 +71,10 @@ func recovered(err *error) {
 // offer matches an event against the scenarios that may want it and adds what counts to the job.
 func (e *Engine) offer(j *job, evt *event.Event, at position) {
 	when, ok := bucket.Time(evt)
-	if !ok {
+	if !ok || evt.ExpectMode == event.Replay && evt.MarshaledTime == "" {
 		e.count.undated.Add(1)
+	}
+	if !ok {
 		return
 	}
 	var buf [32]*scenarioRule

@@ -5,6 +5,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"net/netip"
+	"strings"
 	"time"
 
 	"gabion/userspace/decision"
@@ -122,7 +124,7 @@ func (c *compiled) decide(a *decision.Alert, at time.Time) error {
 	computed, err := c.computed(a)
 	for _, e := range c.Decisions {
 		d := &decision.Decision{
-			Origin: decision.OriginScenario, Type: e.Type, Scope: e.Scope, Value: a.Source.Value, Scenario: a.Scenario,
+			Origin: decision.OriginScenario, Type: e.Type, Scope: e.Scope, Value: value(a.Source), Scenario: a.Scenario,
 			Duration: e.Duration.Std(), CreatedAt: at, Simulated: e.Simulated || a.Simulated, AlertID: a.ID,
 		}
 		if e.Origin != "" {
@@ -141,6 +143,18 @@ func (c *compiled) decide(a *decision.Alert, at time.Time) error {
 		a.Decisions = append(a.Decisions, d)
 	}
 	return err
+}
+
+// value is what a decision is about: of an address the one form that packets have, which is IPv4
+// where a log shows it mapped into IPv6, and without a zone. It is a string of its own, for a
+// decision outlives its alert.
+func value(s *decision.Source) string {
+	if s.Scope == decision.ScopeIP {
+		if addr, err := netip.ParseAddr(s.Value); err == nil {
+			return addr.Unmap().WithZone("").String()
+		}
+	}
+	return strings.Clone(s.Value)
 }
 
 // computed is the result of duration_expr, 0 without one.

@@ -88,6 +88,8 @@ func TestDefaultProfilesBanLongerEachTime(t *testing.T) {
 		want    string
 	}{
 		{"an address for the first time", alert("Ip", "192.0.2.1", true), 0, "ban Ip 192.0.2.1 4h0m0s crowdsec s"},
+		{"IPv4 in the form of IPv6", alert("Ip", "::ffff:192.0.2.1", true), 0, "ban Ip 192.0.2.1 4h0m0s crowdsec s"},
+		{"an address of one link", alert("Ip", "FE80::1%eth0", true), 0, "ban Ip fe80::1 4h0m0s crowdsec s"},
 		{"for the second time", alert("Ip", "192.0.2.1", true), 1, "ban Ip 192.0.2.1 8h0m0s crowdsec s"},
 		{"for the sixth time", alert("Ip", "192.0.2.1", true), 5, "ban Ip 192.0.2.1 128h0m0s crowdsec s"},
 		{"seven days at most", alert("Ip", "192.0.2.1", true), 1_000_000, "ban Ip 192.0.2.1 168h0m0s crowdsec s"},
