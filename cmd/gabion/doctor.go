@@ -1,12 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -103,63 +103,22 @@ func checkStateDir(dir string) doctor.Finding {
 
 // checkLogs says of every log file that the sources name whether it can be read.
 func checkLogs(cfg *config.Config) []doctor.Finding {
-	docs, err := daemon.SourceDocs(cfg)
+	logs, err := daemon.Logs(cfg)
 	if err != nil {
 		return []doctor.Finding{{Level: doctor.LevelFail, Subject: "sources", Detail: err.Error(), Advice: "correct the configuration"}}
 	}
 	var out []doctor.Finding
-	for _, doc := range docs {
-		var keys map[string]any
-		if doc.Decode(&keys) != nil {
-			continue // checkConfig says so
+	for _, l := range logs {
+		f := doctor.Finding{Level: doctor.LevelOK, Subject: "log " + l.Pattern, Detail: plural(l.Count, "file") + " readable"}
+		switch {
+		case errors.Is(l.Err, daemon.ErrNoLog):
+			f.Level, f.Detail = doctor.LevelWarn, l.Err.Error()
+		case l.Err != nil:
+			f.Level, f.Detail = doctor.LevelFail, l.Err.Error()
 		}
-		for _, pattern := range patterns(keys) {
-			out = append(out, checkLog(pattern))
-		}
+		out = append(out, f)
 	}
 	return out
-}
-
-// patterns returns the file names of a source, none for other kinds.
-func patterns(keys map[string]any) []string {
-	var out []string
-	if s, ok := keys["filename"].(string); ok {
-		out = append(out, s)
-	}
-	list, _ := keys["filenames"].([]any)
-	for _, v := range list {
-		if s, ok := v.(string); ok {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-func checkLog(pattern string) doctor.Finding {
-	subject := "log " + pattern
-	files, err := filepath.Glob(pattern)
-	if err != nil || len(files) == 0 {
-		return doctor.Finding{
-			Level: doctor.LevelWarn, Subject: subject, Detail: "no such file",
-			Advice: "it is read as soon as it appears; if it never will, take it out of the configuration",
-		}
-	}
-	var bad []string
-	for _, name := range files {
-		f, err := os.Open(name)
-		if err != nil {
-			bad = append(bad, err.Error())
-			continue
-		}
-		_ = f.Close()
-	}
-	if len(bad) > 0 {
-		return doctor.Finding{
-			Level: doctor.LevelFail, Subject: subject, Detail: strings.Join(bad, "; "),
-			Advice: "let the user that runs gabion read it (root, or the group adm)",
-		}
-	}
-	return doctor.Finding{Level: doctor.LevelOK, Subject: subject, Detail: plural(len(files), "file") + " readable"}
 }
 
 func printFindings(w io.Writer, findings []doctor.Finding) error {

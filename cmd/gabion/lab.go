@@ -20,7 +20,7 @@ import (
 // Attackers per attack and family: a few to watch, enough to measure.
 const (
 	labSources      = 3
-	labCheckSources = 24
+	labCheckSources = 110
 )
 
 // labFlags are the flags of gabion lab.

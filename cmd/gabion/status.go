@@ -46,6 +46,9 @@ func printStatus(w io.Writer, st *client.Status) error {
 		return err
 	}
 	fmt.Fprintln(w, "Interfaces:")
+	if len(st.Interfaces) == 0 {
+		fmt.Fprintln(w, "  none: nothing is dropped")
+	}
 	for _, i := range st.Interfaces {
 		fmt.Fprintf(w, "  %s\n", printable(i.Name+" "+orText(i.Mode, "not protected: "+i.Error), oneLine))
 	}

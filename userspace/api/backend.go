@@ -2,16 +2,12 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 
 	"gabion/userspace/client"
 	"gabion/userspace/decision"
 	"gabion/userspace/store"
 )
-
-// ErrRefused marks what a client may not do; nothing is wrong with the daemon.
-var ErrRefused = errors.New("refused")
 
 // Backend is the daemon as the API sees it. It is safe for concurrent use.
 type Backend interface {
@@ -32,7 +28,7 @@ type Backend interface {
 
 	Allows(ctx context.Context) ([]client.Allow, error)
 	Allow(ctx context.Context, p netip.Prefix, req client.AllowRequest) (client.Allow, error)
-	// Disallow removes a user's entry. It fails with ErrRefused when the entry is not the user's.
+	// Disallow removes a user's entry. It fails with Conflictf when the entry is not the user's.
 	Disallow(ctx context.Context, p netip.Prefix) (bool, error)
 
 	Why(ctx context.Context, addr netip.Addr) (*client.Why, error)

@@ -26,6 +26,12 @@ func faultf(status int, format string, args ...any) error {
 	return &fault{status, fmt.Sprintf(format, args...)}
 }
 
+// Conflictf is the error of a Backend for what a client may not do, although it is well-formed: the
+// client is told, and nothing is wrong with the daemon.
+func Conflictf(format string, args ...any) error {
+	return faultf(http.StatusConflict, format, args...)
+}
+
 func message(text string) client.Message { return client.Message{Message: text} }
 
 // respond writes v as JSON. A write that fails means that the client has gone.

@@ -19,7 +19,7 @@ var ErrRunning = errors.New("another gabion is running")
 // daemon is replaced; that of a live one gives ErrRunning.
 func ListenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("make directory of socket: %w", err)
+		return nil, fmt.Errorf("make directory of socket %s: %w: choose another api.socket", path, err)
 	}
 	if err := removeStale(ctx, path); err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func ListenUnix(ctx context.Context, path string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "unix", private)
 	if err != nil {
-		return nil, fmt.Errorf("listen on socket %s: %w", path, err)
+		return nil, fmt.Errorf("listen on socket %s: %w: make its directory writable or choose another api.socket", path, err)
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	if err := errors.Join(os.Chmod(private, 0o660), os.Rename(private, path)); err != nil {

@@ -48,8 +48,6 @@ func (s *Server) open(h handler) http.Handler {
 		case err == nil:
 		case errors.As(err, &fault):
 			respond(w, fault.status, message(fault.msg))
-		case errors.Is(err, ErrRefused):
-			respond(w, http.StatusConflict, message(err.Error()))
 		case errors.Is(err, store.ErrNotFound):
 			respond(w, http.StatusNotFound, message("object not found"))
 		case r.Context().Err() != nil: // the client went away: nobody reads an answer

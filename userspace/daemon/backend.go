@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"gabion/userspace/api"
@@ -189,7 +188,7 @@ func (b backend) Allow(ctx context.Context, p netip.Prefix, req client.AllowRequ
 // Disallow implements api.Backend. What the configuration allows stays allowed.
 func (b backend) Disallow(ctx context.Context, p netip.Prefix) (bool, error) {
 	if slices.Contains(b.config.Load().Allowed(), p) {
-		return false, fmt.Errorf("%w: %s is allowed by %s (allow): take it out there and reload", api.ErrRefused, p, b.config.Load().File)
+		return false, api.Conflictf("%s is allowed by %s (allow): take it out there and reload", p, b.config.Load().File)
 	}
 	st, err := b.record.Get()
 	if err != nil {
@@ -200,7 +199,7 @@ func (b backend) Disallow(ctx context.Context, p netip.Prefix) (bool, error) {
 	switch err := st.RemoveAllow(ctx, p); {
 	case errors.Is(err, store.ErrNotFound):
 		if reason, ok := b.guard.Protects(p); ok {
-			return false, fmt.Errorf("%w: %s is always allowed: %s", api.ErrRefused, p, reason)
+			return false, api.Conflictf("%s is always allowed, for it is protected: %s", p, reason)
 		}
 		return false, nil
 	case err != nil:
@@ -208,93 +207,6 @@ func (b backend) Disallow(ctx context.Context, p netip.Prefix) (bool, error) {
 	}
 	b.log.Info("allowlist entry removed by a client", "prefix", p)
 	return true, b.enforcer.Disallow([]netip.Prefix{p})
-}
-
-// Why implements api.Backend.
-func (b backend) Why(ctx context.Context, addr netip.Addr) (*client.Why, error) {
-	now := b.now()
-	w := &client.Why{IP: addr.String(), Verdict: client.VerdictClean, Bans: []client.WhyBan{}, Allows: []client.Allow{}, Past: []client.WhyPast{}}
-	for _, d := range b.enforcer.Find(addr) {
-		if !d.Until.After(now) {
-			continue
-		}
-		w.Bans = append(w.Bans, b.whyBan(ctx, d, now))
-		if w.Verdict != client.VerdictBanned {
-			w.Verdict = client.VerdictShadow
-		}
-		if !d.Simulated {
-			w.Verdict = client.VerdictBanned
-		}
-	}
-	allows, err := b.Allows(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range allows {
-		if p, err := netip.ParsePrefix(a.Prefix); err == nil && p.Contains(addr) {
-			w.Allows = append(w.Allows, a)
-			w.Verdict = client.VerdictAllowed
-		}
-	}
-	w.Past = b.past(ctx, addr, now)
-	return w, nil
-}
-
-func (b backend) whyBan(ctx context.Context, d *decision.Decision, now time.Time) client.WhyBan {
-	out := client.WhyBan{Lines: []string{}}
-	var hits *uint64
-	if p, err := d.Prefix(); err == nil {
-		rule, ok, err := b.table.BanHit(p)
-		if out.InKernel = ok && err == nil; out.InKernel {
-			hits = &rule.Hits
-		}
-	}
-	out.Decision = client.FromDecision(d, now).WithDetails(d, hits)
-	a, err := b.alertOf(ctx, d)
-	if err != nil {
-		return out // an adopted ban has no alert with lines, and the record may be away
-	}
-	out.Message, out.Events = a.Message, a.EventsCount
-	for _, ev := range a.Events {
-		if ev.Line != "" {
-			out.Lines = append(out.Lines, strings.TrimRight(ev.Line, "\r\n"))
-		}
-	}
-	return out
-}
-
-// alertOf returns the alert that led to a decision; one raised a moment ago may not be recorded yet.
-func (b backend) alertOf(ctx context.Context, d *decision.Decision) (*decision.Alert, error) {
-	st, err := b.record.Get()
-	if err != nil {
-		return nil, err
-	}
-	a, err := st.Alert(ctx, d.AlertID)
-	if errors.Is(err, store.ErrNotFound) && d.AlertID != 0 && st.Sync(ctx) == nil {
-		return st.Alert(ctx, d.AlertID)
-	}
-	return a, err
-}
-
-// maxPast is how many ended decisions an answer names.
-const maxPast = 10
-
-func (b backend) past(ctx context.Context, addr netip.Addr, now time.Time) []client.WhyPast {
-	out := []client.WhyPast{}
-	st, err := b.record.Get()
-	if err != nil {
-		return out
-	}
-	ds, err := st.Decisions(ctx, store.DecisionFilter{Covers: addr, Limit: 4 * maxPast})
-	if err != nil {
-		b.log.Warn("past decisions not read", "err", err)
-	}
-	for _, d := range ds {
-		if !d.Until.After(now) && len(out) < maxPast {
-			out = append(out, client.WhyPast{Scenario: d.Scenario, Value: d.Value, CreatedAt: d.CreatedAt.UTC(), Until: d.Until.UTC()})
-		}
-	}
-	return out
 }
 
 func orForever(duration string) string {

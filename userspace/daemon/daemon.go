@@ -46,11 +46,12 @@ type Options struct {
 
 // Daemon is the running whole.
 type Daemon struct {
-	version string
-	load    func() (*config.Config, error)
-	now     func() time.Time
-	log     *slog.Logger
-	started time.Time
+	version     string
+	startedWith *config.Config // its sources are those that run
+	load        func() (*config.Config, error)
+	now         func() time.Time
+	log         *slog.Logger
+	started     time.Time
 
 	config   atomic.Pointer[config.Config]
 	book     atomic.Pointer[rulebook.Book]
@@ -104,7 +105,7 @@ func Run(ctx context.Context, o Options) error {
 
 func newDaemon(o Options) *Daemon {
 	d := &Daemon{
-		version: o.Version, load: o.Load, now: o.Now, log: o.Log, started: o.Now(),
+		version: o.Version, startedWith: o.Config, load: o.Load, now: o.Now, log: o.Log, started: o.Now(),
 		health: health.New(o.Log), ids: &decision.IDs{}, history: decision.NewHistory(), others: &others{},
 	}
 	d.config.Store(o.Config)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -19,6 +21,8 @@ import (
 
 	"gabion/userspace/client"
 	"gabion/userspace/config"
+	"gabion/userspace/decision"
+	"gabion/userspace/enforce"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,6 +36,7 @@ type rig struct {
 	log    *syncBuffer
 	cancel context.CancelFunc
 	ended  chan error
+	listen string // of the API on TCP; empty for none
 }
 
 // syncBuffer is a log that may be read while it is written.
@@ -64,8 +69,8 @@ func (r *rig) write(name, text string) {
 func (r *rig) config(extra string) *config.Config {
 	r.t.Helper()
 	text := fmt.Sprintf("state_dir: %s\nsources:\n  - {source: file, filenames: [%s], labels: {type: syslog}, from: start}\n"+
-		"api: {socket: %s, listen: \"\"}\nkernel: {mode: off}\n%s",
-		r.path("state"), r.path("auth.log"), r.path("g.sock"), extra)
+		"api: {socket: %s, listen: %q}\nkernel: {mode: off}\n%s",
+		r.path("state"), r.path("auth.log"), r.path("g.sock"), r.listen, extra)
 	r.write("gabion.yaml", text)
 	cfg, err := config.Load(r.path("gabion.yaml"))
 	if err != nil {
@@ -291,4 +296,131 @@ func TestDecisionsThatTheKernelCannotEnforceAreKeptForClients(t *testing.T) {
 		t.Errorf("delete = %d, %v; %d are left", n, err, count())
 	}
 	r.stop()
+}
+
+func TestTroubleAtTheEdgesIsNamedAndTheRestWorks(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	r := newRig(t)
+	if err := os.Mkdir(r.path("rules"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.write("rules/key.yaml", "type: leaky\nname: test/key\ndescription: d\nfilter: 'true'\ncapacity: 5\nleakspeed: 10s\nblackhol: 1m\n")
+	r.listen = taken.Addr().String()
+	r.start("rules: {dirs: [" + r.path("rules") + "]}\n")
+	if err := os.Remove(r.path("auth.log")); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"address already in use", "choose another api.listen", `unknown key "blackhol": did you mean "blackhole"`}
+	st, err := r.client.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range want {
+		if !strings.Contains(strings.Join(st.Problems, "\n"), w) {
+			t.Errorf("problems lack %q: %q", w, st.Problems)
+		}
+	}
+	if st.Rules.Errors == 0 || st.Rules.Scenarios == 0 {
+		t.Errorf("rules = %+v", st.Rules)
+	}
+	r.write("auth.log", "")
+	r.attack("198.51.100.1")
+	r.until("ban", func() bool { return r.banned("198.51.100.1") })
+	r.stop()
+}
+
+func TestTwoDaemonsDoNotShareAStateDirectory(t *testing.T) {
+	r := newRig(t)
+	r.start("")
+	cfg := r.config("")
+	cfg.API.Socket = r.path("other.sock")
+	err := Run(t.Context(), Options{Config: cfg, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "its state directory is "+r.path("state")) {
+		t.Errorf("second run = %v", err)
+	}
+	if _, err := os.Stat(r.path("other.sock")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it left a socket: %v", err)
+	}
+	r.stop()
+}
+
+func TestWhatIsNotTheUsersCannotBeDisallowed(t *testing.T) {
+	r := newRig(t)
+	r.start("allow: [203.0.113.9]\n")
+	for prefix, want := range map[string]string{
+		"203.0.113.9": "allowed by " + r.path("gabion.yaml"),
+		"127.0.0.1":   "is always allowed, for it is protected: loopback",
+	} {
+		_, err := r.client.RemoveAllow(t.Context(), prefix)
+		var answer *client.Error
+		if !errors.As(err, &answer) || answer.Status != http.StatusConflict || !strings.Contains(answer.Message, want) {
+			t.Errorf("remove %s = %v, want %q", prefix, err, want)
+		}
+	}
+	if n, err := r.client.RemoveAllow(t.Context(), "203.0.113.10"); n != 0 || err != nil {
+		t.Errorf("remove of nothing = %d, %v", n, err)
+	}
+	r.stop()
+}
+
+func TestALogThatCannotBeReadIsAProblemWhileItLasts(t *testing.T) {
+	r := newRig(t)
+	missing := r.path("missing.log")
+	d := newDaemon(Options{Config: r.config(""), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	for _, tt := range []struct {
+		name   string
+		change func() error
+		want   string
+	}{
+		{"it is there", func() error { return nil }, ""},
+		{"it vanished", func() error { return os.Rename(r.path("auth.log"), missing) }, "no such file: it is read as soon as it appears"},
+		{"it cannot be opened", func() error { return os.Symlink("auth.log", r.path("auth.log")) }, "let the user that runs gabion read it"},
+		{"it is back", func() error {
+			return errors.Join(os.Remove(r.path("auth.log")), os.Rename(missing, r.path("auth.log")))
+		}, ""},
+	} {
+		if err := tt.change(); err != nil {
+			t.Fatal(err)
+		}
+		d.checkLogs(t.Context())
+		got := strings.Join(d.health.List(), "\n")
+		if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: problems = %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestABanThatOnlyTheKernelKnowsIsNotCalledClean(t *testing.T) {
+	r := newRig(t)
+	table := &enforce.Memory{}
+	now := time.Unix(1_800_000_000, 0)
+	d := newDaemon(Options{Config: r.config(""), Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)})
+	d.table, d.guard = table, enforce.NewGuard(enforce.GuardConfig{Log: d.log})
+	d.enforcer = enforce.New(enforce.Config{Table: table, Guard: d.guard, IDs: d.ids, MaxBans: 10, Log: d.log, Now: d.now})
+	err := table.Ban([]decision.Rule{
+		{Prefix: netip.MustParsePrefix("198.51.100.0/24"), DecisionID: 5, Until: now.Add(time.Hour)},
+		{Prefix: netip.MustParsePrefix("198.51.100.7/32"), DecisionID: 6, Until: now.Add(time.Minute), Class: decision.ClassShadow},
+		{Prefix: netip.MustParsePrefix("203.0.113.1/32"), DecisionID: 7, Until: now.Add(-time.Minute)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for addr, want := range map[string]struct {
+		verdict string
+		id      uint64
+	}{
+		"198.51.100.9": {client.VerdictBanned, 5},
+		"198.51.100.7": {client.VerdictShadow, 6},
+		"203.0.113.1":  {client.VerdictClean, 0},
+		"2001:db8::1":  {client.VerdictClean, 0},
+	} {
+		why, err := backend{d}.Why(t.Context(), netip.MustParseAddr(addr))
+		if err != nil || why.Verdict != want.verdict || (len(why.Bans) > 0) != (want.id > 0) || want.id > 0 && why.Bans[0].ID != want.id {
+			t.Errorf("why %s = %+v, %v", addr, why, err)
+		}
+	}
 }

@@ -65,6 +65,7 @@ func (d *Daemon) tasks(o Options, server *api.Server, l *listeners) []tasks.Task
 		tasks.Every("expire", expireEvery, func(context.Context) { d.enforcer.Expire(d.now()) }),
 		tasks.Every("reopen record", record.ReopenEvery, d.reopen),
 		tasks.Every("check record", expireEvery, d.checkRecord),
+		tasks.Every("check logs", logsEvery, d.checkLogs),
 		tasks.Every("prune record", pruneEvery, d.prune),
 	}
 	for _, in := range d.inputs {

@@ -13,6 +13,7 @@ import (
 const (
 	reconcileEvery = time.Minute
 	expireEvery    = 10 * time.Second
+	logsEvery      = 5 * time.Second
 	pruneEvery     = time.Hour
 )
 

@@ -112,7 +112,7 @@ func (l *Links) Check(now time.Time) {
 			l.state[name] = st
 		}
 		l.checkOne(name, st, existing, gone, now)
-		l.cfg.Health.Report("interface "+name, st.problem(name))
+		l.cfg.Health.Report("interface "+name, st.problem(name, l.cfg.Mode))
 	}
 }
 
@@ -154,10 +154,12 @@ func (l *Links) leave(have []loader.Attachment, names []string) {
 }
 
 // problem says what is wrong with an interface and what follows from it, nil when it is protected.
-func (st *link) problem(name string) error {
+func (st *link) problem(name string, mode loader.Mode) error {
 	switch {
 	case st.ifindex == 0:
 		return fmt.Errorf("%s does not exist: it is protected as soon as it appears; 'ip link' lists those that do", name)
+	case st.err != nil && mode != "" && mode != loader.ModeAuto:
+		return fmt.Errorf("not protected: %w: kernel.mode is %s; auto steps down to what works here", st.err, mode)
 	case st.err != nil:
 		return fmt.Errorf("not protected: %w", st.err)
 	case !st.up:
@@ -173,7 +175,7 @@ func (l *Links) Status() []client.InterfaceStatus {
 	out := []client.InterfaceStatus{}
 	for name, st := range l.state {
 		s := client.InterfaceStatus{Name: name, Mode: st.mode}
-		if err := st.problem(name); err != nil {
+		if err := st.problem(name, l.cfg.Mode); err != nil {
 			s.Error = err.Error()
 		}
 		out = append(out, s)

@@ -24,7 +24,7 @@ const storeName = "gabion.db"
 const stateMode = 0o700
 
 // ReopenEvery is the pause between attempts to open a store that could not be opened.
-const ReopenEvery = 15 * time.Second
+const ReopenEvery = 5 * time.Second
 
 // maxHeld is how many alerts wait in memory for a store that cannot be opened yet.
 const maxHeld = 10_000
