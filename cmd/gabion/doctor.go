@@ -13,6 +13,7 @@ import (
 	"gabion/loader/doctor"
 	"gabion/userspace/config"
 	"gabion/userspace/daemon"
+	"gabion/userspace/daemon/inputs"
 )
 
 func newDoctorCommand(a *app) *cobra.Command {
@@ -103,7 +104,7 @@ func checkStateDir(dir string) doctor.Finding {
 
 // checkLogs says of every log file that the sources name whether it can be read.
 func checkLogs(cfg *config.Config) []doctor.Finding {
-	logs, err := daemon.Logs(cfg)
+	logs, err := inputs.Logs(cfg)
 	if err != nil {
 		return []doctor.Finding{{Level: doctor.LevelFail, Subject: "sources", Detail: err.Error(), Advice: "correct the configuration"}}
 	}
@@ -111,7 +112,7 @@ func checkLogs(cfg *config.Config) []doctor.Finding {
 	for _, l := range logs {
 		f := doctor.Finding{Level: doctor.LevelOK, Subject: "log " + l.Pattern, Detail: plural(l.Count, "file") + " readable"}
 		switch {
-		case errors.Is(l.Err, daemon.ErrNoLog):
+		case errors.Is(l.Err, inputs.ErrNoLog):
 			f.Level, f.Detail = doctor.LevelWarn, l.Err.Error()
 		case l.Err != nil:
 			f.Level, f.Detail = doctor.LevelFail, l.Err.Error()

@@ -8,11 +8,11 @@ import (
 // layers gives every package its layer; a package imports only packages of a lower one. It refines
 // the numbers of the design where one of its layers has an order within.
 var layers = map[string]int{
-	"userspace/decision": 0, "userspace/yamlpos": 0, "userspace/grok": 0, "scenarios": 0, "bench/packet": 0, "bench/lab/topology": 0, "bench/lab/service": 0,
+	"userspace/decision": 0, "userspace/yamlpos": 0, "userspace/grok": 0, "userspace/xmlpath": 0, "scenarios": 0, "bench/packet": 0, "bench/lab/topology": 0, "bench/lab/service": 0,
 
-	"userspace/event": 1, "userspace/daemon/health": 1, "userspace/daemon/tasks": 1, "userspace/ruledoc": 1, "bench/lab/report": 1,
+	"userspace/event": 1, "userspace/source/ledger": 1, "userspace/daemon/health": 1, "userspace/daemon/service": 1, "userspace/daemon/tasks": 1, "userspace/ruledoc": 1, "bench/lab/report": 1,
 
-	"userspace/expr": 2, "userspace/source": 2, "userspace/source/ledger": 2, "userspace/enforce/machine": 2, "userspace/store": 2, "userspace/client": 2, "loader": 2,
+	"userspace/expr": 2, "userspace/datafile": 2, "userspace/source": 2, "userspace/source/file/offsets": 2, "userspace/enforce/machine": 2, "userspace/store": 2, "userspace/client": 2, "loader": 2,
 
 	"userspace/exprlib": 3, "loader/doctor": 3, "userspace/source/file": 3, "userspace/source/journald": 3, "userspace/source/kernel": 3, "userspace/enforce": 3, "userspace/daemon/links": 3, "userspace/daemon/record": 3,
 
@@ -46,7 +46,7 @@ var owners = map[string][]string{
 	"github.com/fsnotify/fsnotify":   {"userspace/source/file"},
 	"github.com/spf13/cobra":         {"cmd/gabion"},
 	"github.com/prometheus":          {"userspace/api", "userspace/daemon"},
-	"github.com/coreos/go-systemd":   {"userspace/daemon"},
+	"github.com/coreos/go-systemd":   {"userspace/daemon/service"},
 	"github.com/vishvananda/netlink": {"loader", "loader/doctor", "userspace/enforce/machine", "userspace/daemon/links", "bench/lab", "bench/lab/topology"},
 }
 

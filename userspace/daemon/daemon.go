@@ -27,6 +27,7 @@ import (
 	"gabion/userspace/daemon/links"
 	"gabion/userspace/daemon/record"
 	"gabion/userspace/daemon/rulebook"
+	"gabion/userspace/daemon/service"
 	"gabion/userspace/daemon/tasks"
 	"gabion/userspace/decision"
 	"gabion/userspace/enforce"
@@ -95,7 +96,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	d.engine.Start()
 	err = tasks.Run(ctx, d.tasks(o, server, listeners))
-	notify(d.log, "STOPPING=1")
+	service.Stopping(d.log)
 	d.log.Info("stopping: draining what was read")
 	d.engine.Close()
 	err = errors.Join(err, d.close())

@@ -10,11 +10,9 @@ import (
 	"slices"
 	"time"
 
-	sd "github.com/coreos/go-systemd/v22/daemon"
-	"golang.org/x/sys/unix"
-
 	"gabion/userspace/config"
 	"gabion/userspace/daemon/rulebook"
+	"gabion/userspace/daemon/service"
 	"gabion/userspace/yamlpos"
 )
 
@@ -27,10 +25,10 @@ func (d *Daemon) runReloads(ctx context.Context, hangup <-chan os.Signal) error 
 			return nil
 		case <-hangup:
 		}
-		notify(d.log, sd.SdNotifyReloading+"\n"+monotonic())
+		service.Reloading(d.log)
 		err := d.reload()
 		d.health.Report("reload", err)
-		notify(d.log, sd.SdNotifyReady)
+		service.Ready(d.log)
 	}
 }
 
@@ -135,11 +133,4 @@ func sameSources(old, now *config.Config) bool {
 		var x, y map[string]any
 		return a.Decode(&x) == nil && b.Decode(&y) == nil && reflect.DeepEqual(x, y)
 	})
-}
-
-// monotonic is the time that the service manager wants with a reload.
-func monotonic() string {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail for this clock
-	return fmt.Sprintf("MONOTONIC_USEC=%d", ts.Nano()/1000)
 }

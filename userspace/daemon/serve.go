@@ -6,12 +6,11 @@ import (
 	"net"
 	"path/filepath"
 
-	sd "github.com/coreos/go-systemd/v22/daemon"
-
 	"gabion/userspace/api"
 	"gabion/userspace/config"
 	"gabion/userspace/daemon/inputs"
 	"gabion/userspace/daemon/record"
+	"gabion/userspace/daemon/service"
 	"gabion/userspace/daemon/tasks"
 )
 
@@ -82,9 +81,9 @@ func (d *Daemon) tasks(o Options, server *api.Server, l *listeners) []tasks.Task
 	}
 	d.health.Report("Local API on TCP", l.err)
 	return append(list, tasks.New("watchdog", func(ctx context.Context) error {
-		notify(d.log, sd.SdNotifyReady)
+		service.Ready(d.log)
 		d.log.Info("ready", "version", d.version, "socket", o.Config.API.Socket, "problems", len(d.health.List()))
-		return runWatchdog(ctx, d.log, watchdogInterval(d.log), d.alive())
+		return service.RunWatchdog(ctx, d.log, d.alive())
 	}))
 }
 

@@ -3,8 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"slices"
 
 	"gabion/loader"
@@ -17,25 +15,9 @@ import (
 	"gabion/userspace/yamlpos"
 )
 
-// SourceDocs returns the sources of a configuration, or without any those found on this machine.
-func SourceDocs(cfg *config.Config) ([]*yamlpos.Document, error) {
-	if cfg.Sources != nil {
-		return cfg.Sources, nil
-	}
-	matches := func(pattern string) bool {
-		found, err := filepath.Glob(pattern)
-		return err == nil && len(found) > 0
-	}
-	installed := func(program string) bool {
-		_, err := exec.LookPath(program)
-		return err == nil
-	}
-	return config.DefaultSources(matches, installed)
-}
-
 // checkSources returns the number of sources and what is wrong with any of them.
 func checkSources(cfg *config.Config) (int, error) {
-	docs, err := SourceDocs(cfg)
+	docs, err := inputs.Docs(cfg)
 	if err != nil {
 		return 0, err
 	}
@@ -49,7 +31,7 @@ func checkSources(cfg *config.Config) (int, error) {
 // openSources makes the sources. One with a fault stops the start: a daemon that silently does not
 // read a log protects nobody. Nothing is read before the tasks run.
 func (d *Daemon) openSources(cfg *config.Config) error {
-	docs, err := SourceDocs(cfg)
+	docs, err := inputs.Docs(cfg)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"gabion/userspace/daemon/inputs"
 	"gabion/userspace/enforce"
 )
 
@@ -82,5 +83,14 @@ func (d *Daemon) prune(ctx context.Context) {
 	}
 	if decisions+alerts > 0 {
 		d.log.Info("old records deleted", "decisions", decisions, "alerts", alerts)
+	}
+}
+
+// checkLogs reports log files that cannot be read. Their sources wait for them without failing.
+func (d *Daemon) checkLogs(context.Context) {
+	logs, err := inputs.Logs(d.startedWith)
+	d.health.Report("logs", err)
+	for _, l := range logs {
+		d.health.Report("log "+l.Pattern, l.Err)
 	}
 }

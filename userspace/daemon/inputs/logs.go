@@ -1,7 +1,6 @@
-package daemon
+package inputs
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -23,7 +22,7 @@ var ErrNoLog = errors.New("no such file: it is read as soon as it appears; if it
 
 // Logs looks at the log files that the sources of a configuration name.
 func Logs(cfg *config.Config) ([]LogFiles, error) {
-	docs, err := SourceDocs(cfg)
+	docs, err := Docs(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -71,13 +70,4 @@ func look(pattern string) LogFiles {
 		l.Err = fmt.Errorf("%w: let the user that runs gabion read it (root, or the group adm)", errors.Join(bad...))
 	}
 	return l
-}
-
-// checkLogs reports log files that cannot be read. Their sources wait for them without failing.
-func (d *Daemon) checkLogs(context.Context) {
-	logs, err := Logs(d.startedWith)
-	d.health.Report("logs", err)
-	for _, l := range logs {
-		d.health.Report("log "+l.Pattern, l.Err)
-	}
 }
