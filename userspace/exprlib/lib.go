@@ -12,9 +12,9 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"gabion/userspace/datafile"
 	"gabion/userspace/expr"
 )
 
@@ -38,8 +38,7 @@ type Lib struct {
 	deps     Deps
 	hostname string
 
-	loading sync.Mutex // held while a data file is loaded
-	data    atomic.Pointer[dataFiles]
+	data *datafile.Store
 
 	stashMu sync.RWMutex
 	stashes map[string]*Stash
@@ -58,7 +57,7 @@ func New(deps Deps) *Lib {
 	}
 	l := &Lib{deps: deps, stashes: map[string]*Stash{}}
 	l.hostname, _ = os.Hostname()
-	l.data.Store(&dataFiles{})
+	l.data = datafile.New(datafile.Config{Dir: deps.DataDir, Shipped: deps.Data, Log: deps.Log})
 	return l
 }
 

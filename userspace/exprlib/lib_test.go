@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -32,16 +31,12 @@ func (fakeHistory) Decisions(value string, since time.Time) int {
 func testLib(t *testing.T) *Lib {
 	t.Helper()
 	l := New(Deps{History: fakeHistory{}, Now: testNow, Data: fstest.MapFS{
-		"agents.txt":  {Data: []byte("# bad agents\nnikto \n\nsqlmap\r\n")},
-		"paths.txt":   {Data: []byte("^/\\.git/\n(\n\\.php$\n")},
-		"bots.json":   {Data: []byte(`{"pattern":"goodbot","tag":"good","type":"equals"}` + "\n" + `{"pattern":"bot","tag":"bot","type":"contains"}` + "\n" + `{"pattern":"^x+$","tag":"x","type":"regex"}` + "\n")},
-		"lists/a.txt": {},
-		"long.txt":    {Data: []byte("a\n" + strings.Repeat("x", maxDataLine+1) + "\nb\n")},
-		"rows.json":   {Data: []byte(`{"pattern":"a","tag":"b","type":"x"}`)},
-		"broken.json": {Data: []byte(`{"pattern":"a","tag":"b"}` + "\n" + `{"pattern":1}` + "\nnope\n")},
+		"agents.txt": {Data: []byte("# bad agents\nnikto \n\nsqlmap\r\n")},
+		"paths.txt":  {Data: []byte("^/\\.git/\n(\n\\.php$\n")},
+		"bots.json":  {Data: []byte(`{"pattern":"goodbot","tag":"good","type":"equals"}` + "\n" + `{"pattern":"bot","tag":"bot","type":"contains"}` + "\n" + `{"pattern":"^x+$","tag":"x","type":"regex"}` + "\n")},
 	}})
 	for _, f := range [][2]string{{"agents.txt", "string"}, {"bots.json", "map"}} {
-		if err := l.LoadData(f[0], f[1]); err != nil {
+		if err := l.data.Load(f[0], f[1]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -185,7 +180,7 @@ func TestAddressHelpers(t *testing.T) {
 
 func TestDataHelpers(t *testing.T) {
 	l := testLib(t)
-	err := l.LoadData("paths.txt", "regex")
+	err := l.data.Load("paths.txt", "regex")
 	if err == nil || !strings.HasPrefix(err.Error(), "paths.txt:2: error parsing regexp") {
 		t.Errorf("bad pattern: err = %v", err)
 	}
@@ -212,64 +207,6 @@ func TestDataHelpers(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", src, diff)
 		}
-	}
-}
-
-func TestLoadDataReportsWhatIsWrong(t *testing.T) {
-	l := testLib(t)
-	for _, tt := range []struct{ name, file, typ, want string }{
-		{"missing file", "nope.txt", "string", "read data file: open nope.txt: file does not exist"},
-		{"outside the directory", "../x", "string", `data file "../x": name must be a path inside the data directory`},
-		{"directory", "lists", "string", "read data file: lists is no regular file"},
-		{"line that is too long", "long.txt", "string", "long.txt:2: line is longer than 64 KiB: the rest of the file is not read"},
-		{"unknown row type", "rows.json", "map", `rows.json:1: row has type "x": use equals, contains or regex`},
-		{"unknown type", "agents.txt", "bots", `data file agents.txt: type "bots" is not supported: use string, regexp or map`},
-		{"faulty rows", "broken.json", "map", "broken.json:1: row lacks \"type\"\nbroken.json:2: row is no JSON object of texts: cannot unmarshal number into Go value of type string\nbroken.json:3: row is no JSON object of texts: invalid character 'o' in literal null (expecting 'u')"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if err := l.LoadData(tt.file, tt.typ); err == nil || err.Error() != tt.want {
-				t.Errorf("err  = %v\nwant = %s", err, tt.want)
-			}
-		})
-	}
-	if err := l.LoadData("anything.mmdb", ""); err != nil {
-		t.Errorf("file without a type: %v", err)
-	}
-}
-
-func TestDataDirectoryComesBeforeShippedFiles(t *testing.T) {
-	dir := t.TempDir()
-	mustWrite(t, dir+"/agents.txt", "local\n")
-	l := New(Deps{DataDir: dir, Data: fstest.MapFS{"agents.txt": {Data: []byte("shipped\n")}, "other.txt": {Data: []byte("shipped\n")}}})
-	for _, f := range []string{"agents.txt", "other.txt"} {
-		if err := l.LoadData(f, "string"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := l.file("agents.txt")[0] + " " + l.file("other.txt")[0]; got != "local shipped" {
-		t.Errorf("got %q", got)
-	}
-}
-
-func TestDataLoadsWhileRulesRun(t *testing.T) {
-	l := testLib(t)
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for range 100 {
-				if len(l.file("agents.txt")) != 2 {
-					t.Error("a loaded file is gone")
-				}
-				l.regexpInFile("/x.php", "paths.txt")
-			}
-		})
-	}
-	for _, f := range [][2]string{{"paths.txt", "regexp"}, {"long.txt", "string"}, {"paths.txt", "string"}} {
-		wg.Go(func() { _ = l.LoadData(f[0], f[1]) })
-	}
-	wg.Wait()
-	if !l.regexpInFile("/x.php", "paths.txt") || len(l.file("paths.txt")) != 3 {
-		t.Error("files loaded at the same time got lost")
 	}
 }
 

@@ -1,4 +1,4 @@
-package exprlib
+package datafile
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package exprlib
+package xmlpath
 
 import (
 	"encoding/xml"
@@ -8,30 +8,30 @@ import (
 	"strings"
 )
 
-// Bounds of an XML document that helpers read.
+// Bounds of a document.
 const (
 	maxXMLBytes    = 1 << 20
 	maxXMLElements = 20_000
 	maxXMLDepth    = 64
 )
 
-// element is one element of an XML document.
-type element struct {
+// Element is one element of an XML document.
+type Element struct {
 	space, tag string // namespace prefix as written, and local name
 	attrs      []xml.Attr
 	chars      []byte // what is written before the first child
-	parent     *element
-	children   []*element
+	parent     *Element
+	children   []*Element
 }
 
 // parseXML reads a document and returns an element that holds its root.
-func parseXML(text string) (*element, error) {
+func parseXML(text string) (*Element, error) {
 	if len(text) > maxXMLBytes {
 		return nil, fmt.Errorf("XML is longer than %d bytes", maxXMLBytes)
 	}
 	dec := xml.NewDecoder(strings.NewReader(text))
 	dec.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
-	doc := &element{}
+	doc := &Element{}
 	at, depth, count := doc, 0, 0
 	for {
 		token, err := dec.RawToken()
@@ -49,7 +49,7 @@ func parseXML(text string) (*element, error) {
 			if depth, count = depth+1, count+1; depth > maxXMLDepth || count > maxXMLElements {
 				return nil, errors.New("XML has too many elements")
 			}
-			child := &element{space: token.Name.Space, tag: token.Name.Local, attrs: token.Attr, parent: at}
+			child := &Element{space: token.Name.Space, tag: token.Name.Local, attrs: token.Attr, parent: at}
 			at.children = append(at.children, child)
 			at = child
 		case xml.EndElement:
@@ -65,19 +65,19 @@ func parseXML(text string) (*element, error) {
 	}
 }
 
-// text returns what is written before the first child.
-func (e *element) text() string { return string(e.chars) }
+// Text returns what is written before the first child.
+func (e *Element) Text() string { return string(e.chars) }
 
 // named reports whether the element has a name, written with or without a namespace prefix.
-func (e *element) named(name string) bool {
+func (e *Element) named(name string) bool {
 	if space, tag, ok := strings.Cut(name, ":"); ok {
 		return e.space == space && e.tag == tag
 	}
 	return name == "*" || e.tag == name
 }
 
-// attr returns the value of an attribute, written with or without a namespace prefix.
-func (e *element) attr(name string) (string, bool) {
+// Attr returns the value of an attribute, written with or without a namespace prefix.
+func (e *Element) Attr(name string) (string, bool) {
 	space, local, prefixed := strings.Cut(name, ":")
 	if !prefixed {
 		space, local = "", name
@@ -91,7 +91,7 @@ func (e *element) attr(name string) (string, bool) {
 }
 
 // descend appends the element and everything below it.
-func (e *element) descend(out []*element) []*element {
+func (e *Element) descend(out []*Element) []*Element {
 	out = append(out, e)
 	for _, c := range e.children {
 		out = c.descend(out)
