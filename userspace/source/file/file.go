@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gabion/userspace/source/file/offsets"
 )
 
 // Start says where to begin in files that exist when the source starts for the first time ever.
@@ -36,6 +38,13 @@ const (
 	DefaultMaxLine  = 64 << 10
 	DefaultMaxFiles = 1024
 )
+
+// Offsets remembers how far log files have been read, for all file sources of a daemon together.
+type Offsets = offsets.Book
+
+// NewOffsets returns the offsets kept in the state directory dir; they are read when the first
+// source starts. With an empty dir they last as long as the process.
+func NewOffsets(dir string) *Offsets { return offsets.NewBook(dir) }
 
 // Config is what a Source needs. Zero values stand for the defaults.
 type Config struct {

@@ -12,6 +12,7 @@ import (
 
 	"gabion/userspace/event"
 	"gabion/userspace/source"
+	"gabion/userspace/source/file/offsets"
 )
 
 const (
@@ -37,17 +38,17 @@ type follower struct {
 	*Source
 	log     *slog.Logger
 	emit    source.Emit
-	acks    *source.Acks[update]
+	acks    *source.Acks[offsets.Update]
 	trouble troubles
 	known   map[string]bool // patterns that an earlier run had
 
 	tails   []*tail // in the order in which they are to be read
-	byID    map[fileID]*tail
-	current map[string]fileID // what was last at a matched path
-	scanned bool              // the first scan is over
-	gaps    []gap             // to be filled before the next read
-	joint   *update           // not nil: what is noted is one step
-	names   map[string]*tail  // where a write to a file is reported
+	byID    map[offsets.FileID]*tail
+	current map[string]offsets.FileID // what was last at a matched path
+	scanned bool                      // the first scan is over
+	gaps    []gap                     // to be filled before the next read
+	joint   *offsets.Update           // not nil: what is noted is one step
+	names   map[string]*tail          // where a write to a file is reported
 	buf     []byte
 
 	stopped atomic.Bool // Run is over: nobody else saves
@@ -58,14 +59,14 @@ func newFollower(s *Source, emit source.Emit) *follower {
 		Source:  s,
 		log:     s.cfg.Log.With("source", s.String()),
 		emit:    emit,
-		byID:    map[fileID]*tail{},
-		current: map[string]fileID{},
+		byID:    map[offsets.FileID]*tail{},
+		current: map[string]offsets.FileID{},
 		names:   map[string]*tail{},
-		buf:     make([]byte, max(blockSize, s.cfg.MaxLine+2)+markSize),
+		buf:     make([]byte, max(blockSize, s.cfg.MaxLine+2)+offsets.MarkSize),
 	}
 	f.acks = source.NewAcks(f.apply)
 	f.trouble = troubles{log: f.log, known: map[string]string{}}
-	known, err := s.cfg.Offsets.begin(s.kind, s.cfg.Patterns, s.cfg.Now())
+	known, err := s.cfg.Offsets.Begin(s.kind, s.cfg.Patterns, s.cfg.Now())
 	if err != nil {
 		f.log.Warn("saved log offsets cannot be used; starting as if for the first time", "err", err)
 	}
@@ -74,8 +75,8 @@ func newFollower(s *Source, emit source.Emit) *follower {
 }
 
 // apply makes a step part of what is saved. It may run on any goroutine.
-func (f *follower) apply(u update) {
-	f.cfg.Offsets.apply(u)
+func (f *follower) apply(u offsets.Update) {
+	f.cfg.Offsets.Apply(u)
 	if f.stopped.Load() {
 		f.save()
 	}
@@ -83,7 +84,7 @@ func (f *follower) apply(u update) {
 
 // note records a step that does not wait for the engine; it takes effect in its place among those
 // that do.
-func (f *follower) note(u update) {
+func (f *follower) note(u offsets.Update) {
 	if f.joint == nil {
 		f.acks.Add(u)()
 		return
@@ -97,7 +98,7 @@ func (f *follower) together(fn func()) {
 		fn()
 		return
 	}
-	f.joint = &update{}
+	f.joint = &offsets.Update{}
 	fn()
 	u := *f.joint
 	f.joint = nil
@@ -122,10 +123,10 @@ func (f *follower) skippedWhileEmpty(t *tail) (found bool) {
 }
 
 func (f *follower) noteTail(t *tail) {
-	f.note(update{{entry: t.entry(f.kind)}})
+	f.note(offsets.Update{{Entry: t.entry(f.kind)}})
 }
 
-func (f *follower) forget(e entry) { f.note(update{{entry: e, Gone: true}}) }
+func (f *follower) forget(e offsets.Entry) { f.note(offsets.Update{{Entry: e, Gone: true}}) }
 
 // drain reads all files until none has anything left or stop says so. It returns true when there
 // is more to read.
@@ -216,17 +217,17 @@ func (f *follower) step(t *tail) (more bool, err error) {
 // is a line, too.
 func (f *follower) deliver(t *tail, block string, final bool) (more bool, err error) {
 	base := t.pos
-	c := &cutter{text: block[base.context():], max: f.cfg.MaxLine, skip: base.Skip}
+	c := &cutter{text: block[base.Context():], max: f.cfg.MaxLine, skip: base.Skip}
 	for {
 		events := f.events(t, c, final)
 		if len(events) == 0 && base.Offset+int64(c.used) == t.pos.Offset {
 			break
 		}
-		next := base.advance(block, c.used, c.skip)
+		next := base.Advance(block, c.used, c.skip)
 		f.count.bytes.Add(uint64(next.Offset - t.pos.Offset))
 		e := t.entry(f.kind)
 		e.Pos = next
-		done := f.acks.Add(update{{entry: e}})
+		done := f.acks.Add(offsets.Update{{Entry: e}})
 		if len(events) == 0 {
 			t.pos = next
 			done()
@@ -300,12 +301,12 @@ func (f *follower) close(t *tail) {
 		}
 	}
 	info, err := t.f.Stat()
-	if err == nil && linksOf(info) == 0 {
+	if err == nil && offsets.LinksOf(info) == 0 {
 		f.forget(t.entry(f.kind))
 	} else {
 		e := t.entry(f.kind)
 		e.Closed = true
-		f.note(update{{entry: e}})
+		f.note(offsets.Update{{Entry: e}})
 	}
 	f.remove(t)
 }
@@ -326,7 +327,7 @@ func (f *follower) add(t *tail) {
 func (f *follower) remove(t *tail) {
 	f.tails = slices.DeleteFunc(f.tails, func(o *tail) bool { return o == t })
 	delete(f.byID, t.id)
-	f.cfg.Offsets.claims.release(entryKey{f.kind, t.id})
+	f.cfg.Offsets.Claims.Release(offsets.Key{Kind: f.kind, ID: t.id})
 	_ = t.f.Close() // opened for reading: nothing can be lost
 }
 

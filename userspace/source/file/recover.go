@@ -7,19 +7,21 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gabion/userspace/source/file/offsets"
 )
 
 // resume opens the files that are remembered, wherever they are now, and returns what is
 // remembered of content that is not where it was.
-func (f *follower) resume(matches []found) (lost []entry) {
-	at := map[fileID]found{}
+func (f *follower) resume(matches []found) (lost []offsets.Entry) {
+	at := map[offsets.FileID]found{}
 	for _, m := range matches {
 		if _, ok := at[m.id]; !ok {
 			at[m.id] = m
 		}
 	}
-	entries := slices.DeleteFunc(f.cfg.Offsets.of(f.kind), func(e entry) bool { return !f.owns(e.Path) })
-	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(rank(a), rank(b)) })
+	entries := slices.DeleteFunc(f.cfg.Offsets.Of(f.kind), func(e offsets.Entry) bool { return !f.owns(e.Path) })
+	slices.SortStableFunc(entries, func(a, b offsets.Entry) int { return cmp.Compare(rank(a), rank(b)) })
 	for _, e := range entries {
 		f.current[e.Path] = e.ID
 		m, ok := at[e.ID]
@@ -40,7 +42,7 @@ func (f *follower) resume(matches []found) (lost []entry) {
 }
 
 // rank puts what is at its path last.
-func rank(e entry) int {
+func rank(e offsets.Entry) int {
 	switch {
 	case e.Closed:
 		return 0
@@ -60,7 +62,7 @@ func (f *follower) owns(path string) bool {
 
 // reopen goes on reading a file where it was left; false when it does not hold what was read any
 // more. A file that cannot be opened now stays remembered.
-func (f *follower) reopen(e entry, m found) bool {
+func (f *follower) reopen(e offsets.Entry, m found) bool {
 	t := f.open(m.path, e.File)
 	if t == nil {
 		return true
@@ -72,18 +74,18 @@ func (f *follower) reopen(e entry, m found) bool {
 	t.path, t.rotated = e.Path, e.Rotated || m.path != e.Path
 	t.mtime, t.seen = e.Written, e.At // what is newer has not been looked at
 	if e.Pos.Offset == 0 && !e.Rotated {
-		f.gaps = append(f.gaps, gap{path: e.Path, file: e.File, since: e.since(), known: t})
+		f.gaps = append(f.gaps, gap{path: e.Path, file: e.File, since: e.Since(), known: t})
 	}
 	f.noteTail(t)
 	return true
 }
 
 // recover looks for the rest of content that was lost sight of while the source was not running.
-func (f *follower) recover(e entry) {
+func (f *follower) recover(e offsets.Entry) {
 	self := f.byID[e.ID]
 	last, ok := f.inherit(e, self)
 	if !ok {
-		last = e.since()
+		last = e.Since()
 		f.log.Info("earlier content of a log file is gone; what was not read of it is lost", "path", e.Path, "read_until", e.At)
 	}
 	f.gaps = append(f.gaps, gap{path: e.Path, file: e.File, since: last})
@@ -115,7 +117,7 @@ func (f *follower) renew(t *tail) {
 		last = t.before
 	}
 	f.gaps = append(f.gaps, gap{path: t.path, file: t.file, since: last})
-	t.pos, t.drained, t.due, t.judged = position{}, false, true, t.rotated
+	t.pos, t.drained, t.due, t.judged = offsets.Position{}, false, true, t.rotated
 	f.noteTail(t)
 }
 
@@ -126,7 +128,7 @@ func (f *follower) lostContent(t *tail) bool {
 
 // inherit makes every copy of old content go on where that had been read up to. self is the file
 // that held it, if it is open. It returns when the copy was last written.
-func (f *follower) inherit(old entry, self *tail) (last time.Time, ok bool) {
+func (f *follower) inherit(old offsets.Entry, self *tail) (last time.Time, ok bool) {
 	for _, c := range f.tails {
 		if c == self {
 			continue
@@ -163,13 +165,13 @@ func (f *follower) unread(c *tail) bool {
 	if c.pos.Offset == 0 {
 		return true
 	}
-	same, err := c.pos.matches(c.f, c.size)
+	same, err := c.pos.Matches(c.f, c.size)
 	return err == nil && !same
 }
 
 // mayContinue reports whether a file can be, by its name, a copy of old content: a rotated one, or
 // one that was saved anew at the same path.
-func mayContinue(old entry, c *tail) bool {
+func mayContinue(old offsets.Entry, c *tail) bool {
 	if c.file == old.File {
 		return old.Pos.Offset >= sameContent
 	}
@@ -204,7 +206,7 @@ func (f *follower) originalOf(t *tail) *tail {
 		if o == t || o.rotated || o.original != nil || !isCopyName(o.file, t.file) {
 			continue
 		}
-		n := min(markSize, t.size, o.size)
+		n := min(offsets.MarkSize, t.size, o.size)
 		if n > 0 && samePrefix(o.f, t.f, n) {
 			return o
 		}
@@ -227,7 +229,7 @@ func samePrefix(a, b io.ReaderAt, n int64) bool {
 }
 
 // adopt opens a rotated file from pos on; nil when it does not hold there what was read.
-func (f *follower) adopt(s found, path string, pos position) *tail {
+func (f *follower) adopt(s found, path string, pos offsets.Position) *tail {
 	t := f.open(s.path, s.file)
 	if t == nil {
 		return nil
@@ -263,7 +265,7 @@ func (f *follower) fill() (filled bool) {
 			if s.mtime.Before(g.since) {
 				continue
 			}
-			t := f.adopt(s, g.path, position{})
+			t := f.adopt(s, g.path, offsets.Position{})
 			if t != nil && g.known != nil && t.size <= g.known.size && samePrefix(t.f, g.known.f, t.size) {
 				f.forget(t.entry(f.kind))
 				f.remove(t)
@@ -286,18 +288,18 @@ func (f *follower) beside(path, file string) []found {
 		if f.byID[s.id] != nil {
 			return true
 		}
-		e, ok := f.cfg.Offsets.get(f.kind, s.id)
+		e, ok := f.cfg.Offsets.Get(f.kind, s.id)
 		return ok && f.holds(s, e.Pos)
 	})
 }
 
 // holds reports whether a file that is not open holds at pos what was read.
-func (f *follower) holds(s found, pos position) bool {
+func (f *follower) holds(s found, pos offsets.Position) bool {
 	t, err := openTail(s.path, s.file, f.cfg.Now())
 	if err != nil {
 		return true // unreadable: nothing to gain from it
 	}
-	same, err := pos.matches(t.f, t.size)
+	same, err := pos.Matches(t.f, t.size)
 	_ = t.f.Close() // opened for reading: nothing can be lost
 	return err != nil || same
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"gabion/userspace/source"
+	"gabion/userspace/source/file/offsets"
 )
 
 // maxWatches bounds the directories that are watched; files elsewhere are found by polling.
@@ -72,7 +73,7 @@ func (f *follower) pass(ctx context.Context, w *watcher, scan bool) error {
 			first := !f.scanned
 			f.scan()
 			if first {
-				f.cfg.Offsets.scanned(f.kind, f.cfg.Patterns)
+				f.cfg.Offsets.Scanned(f.kind, f.cfg.Patterns)
 			}
 			w.follow(f)
 			f.save()
@@ -99,7 +100,7 @@ func (f *follower) pass(ctx context.Context, w *watcher, scan bool) error {
 }
 
 // save keeps the file of offsets in shape; it costs nothing most of the time.
-func (f *follower) save() { f.cfg.Offsets.save(f.cfg.Now(), false, f.log) }
+func (f *follower) save() { f.cfg.Offsets.Save(f.cfg.Now(), false, f.log) }
 
 // stop closes the files and waits until the offsets are on the disk; batches that are done later
 // are still remembered.
@@ -107,9 +108,9 @@ func (f *follower) stop() {
 	f.stopped.Store(true)
 	for _, t := range f.tails {
 		_ = t.f.Close() // opened for reading: nothing can be lost
-		f.cfg.Offsets.claims.release(entryKey{f.kind, t.id})
+		f.cfg.Offsets.Claims.Release(offsets.Key{Kind: f.kind, ID: t.id})
 	}
-	f.cfg.Offsets.save(f.cfg.Now(), true, f.log)
+	f.cfg.Offsets.Save(f.cfg.Now(), true, f.log)
 }
 
 // watcher tells of changes in the directories of the followed files. Without inotify it is silent.

@@ -20,6 +20,7 @@ import (
 
 	"gabion/userspace/event"
 	"gabion/userspace/source"
+	"gabion/userspace/source/file/offsets"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -234,7 +235,7 @@ func TestTheNumberOfOpenFilesIsBounded(t *testing.T) {
 
 func TestOffsetsThatCannotBeUsedAreSaidAndNotFatal(t *testing.T) {
 	r := newRig(t, "app.log")
-	r.must(os.WriteFile(filepath.Join(r.state, offsetsName+".0"), []byte("{broken"), 0o600))
+	r.must(os.WriteFile(filepath.Join(r.state, offsets.Name+".0"), []byte("{broken"), 0o600))
 	r.write("app.log", "old\n")
 	r.begin()
 	if !strings.Contains(r.log.String(), "saved log offsets cannot be used") {
@@ -243,7 +244,7 @@ func TestOffsetsThatCannotBeUsedAreSaidAndNotFatal(t *testing.T) {
 	r.must(os.RemoveAll(r.state))
 	r.must(os.WriteFile(r.state, nil, 0o600)) // a file where the directory should be
 	for range 3 {
-		r.now = r.now.Add(checkEvery)
+		r.now = r.now.Add(offsets.CheckEvery)
 		r.write("app.log", "new\n")
 		r.poll()
 	}
@@ -360,29 +361,5 @@ func TestConfigurationIsChecked(t *testing.T) {
 		if _, err := New(Config{Patterns: patterns, Log: slog.Default()}); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-	}
-}
-
-// BenchmarkAcknowledge measures what it costs to remember one batch: the engine waits for it.
-func BenchmarkAcknowledge(b *testing.B) {
-	for _, files := range []int{1, 1000} {
-		b.Run(fmt.Sprintf("%d files", files), func(b *testing.B) {
-			o := NewOffsets(b.TempDir())
-			now := time.Now()
-			if _, err := o.begin("syslog", []string{"/var/log/*.log"}, now); err != nil {
-				b.Fatal(err)
-			}
-			mark := markOf(strings.Repeat("x", markSize))
-			e := entry{Kind: "syslog", Path: "/var/log/nginx/access.log", File: "/var/log/nginx/access.log", Written: now, At: now}
-			for n := 0; b.Loop(); n++ {
-				e.ID = fileID{Dev: 1, Ino: uint64(n % files)}
-				e.Pos = position{Offset: int64(n), Head: mark, Tail: mark}
-				o.apply(update{{entry: e}})
-				if n%10000 == 0 { // as often as once a second
-					now = now.Add(checkEvery)
-					o.save(now, false, slog.Default())
-				}
-			}
-		})
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"gabion/userspace/source/file/offsets"
 )
 
 // sameContent is how much of a file must have been read before a new file with the same beginning
@@ -95,11 +97,11 @@ func (f *follower) scan() {
 
 func (f *follower) scanAll() {
 	matches := f.expand()
-	var lost []entry
+	var lost []offsets.Entry
 	if !f.scanned {
 		lost = f.resume(matches)
 	}
-	present := map[fileID]bool{}
+	present := map[offsets.FileID]bool{}
 	var fresh []found
 	for _, m := range matches {
 		if t := f.byID[m.id]; t != nil {
@@ -185,9 +187,9 @@ func (f *follower) take(m found) {
 		return
 	}
 	if p := f.byID[previous]; p != nil {
-		f.gaps = append(f.gaps, gap{path: t.path, file: p.file, since: p.entry(f.kind).since(), known: p})
-	} else if e, ok := f.cfg.Offsets.get(f.kind, previous); ok {
-		f.gaps = append(f.gaps, gap{path: t.path, file: e.File, since: e.since()})
+		f.gaps = append(f.gaps, gap{path: t.path, file: p.file, since: p.entry(f.kind).Since(), known: p})
+	} else if e, ok := f.cfg.Offsets.Get(f.kind, previous); ok {
+		f.gaps = append(f.gaps, gap{path: t.path, file: e.File, since: e.Since()})
 	}
 }
 
@@ -197,21 +199,21 @@ func (f *follower) passOver(m found) {
 	if f.scanned || m.known || f.cfg.From == Beginning || f.byID[m.id] != nil {
 		return
 	}
-	if f.cfg.Offsets.claims.taken(entryKey{f.kind, m.id}, f.Source) {
+	if f.cfg.Offsets.Claims.Taken(offsets.Key{Kind: f.kind, ID: m.id}, f.Source) {
 		return
 	}
-	if _, ok := f.cfg.Offsets.get(f.kind, m.id); ok {
+	if _, ok := f.cfg.Offsets.Get(f.kind, m.id); ok {
 		return
 	}
-	f.note(update{{entry: entry{
-		Kind: f.kind, ID: m.id, Path: m.path, File: m.file, Pos: position{Offset: m.size}, At: f.cfg.Now(),
+	f.note(offsets.Update{{Entry: offsets.Entry{
+		Kind: f.kind, ID: m.id, Path: m.path, File: m.file, Pos: offsets.Position{Offset: m.size}, At: f.cfg.Now(),
 	}}})
 }
 
 // start sets the position at which reading of a new file begins. previous is what was followed at
 // its path before, if it is still open.
 func (f *follower) start(t *tail, m found, previous *tail) error {
-	saved, ok := f.cfg.Offsets.get(f.kind, t.id)
+	saved, ok := f.cfg.Offsets.Get(f.kind, t.id)
 	if ok {
 		if same, err := t.resume(saved.Pos); err != nil || same {
 			t.rotated = saved.Rotated && saved.Path != m.path
@@ -230,7 +232,7 @@ func (f *follower) start(t *tail, m found, previous *tail) error {
 	if err != nil {
 		return err
 	}
-	t.pos, err = positionAt(t.f, end)
+	t.pos, err = offsets.PositionAt(t.f, end)
 	return err
 }
 
@@ -277,7 +279,7 @@ func (f *follower) open(path, file string) *tail {
 		_ = t.f.Close() // opened for reading: nothing can be lost
 		return nil
 	}
-	if owner := f.cfg.Offsets.claims.take(entryKey{f.kind, t.id}, f.Source); owner != f.Source {
+	if owner := f.cfg.Offsets.Claims.Take(offsets.Key{Kind: f.kind, ID: t.id}, f.Source); owner != f.Source {
 		_ = t.f.Close() // opened for reading: nothing can be lost
 		f.trouble.report(path, "log file is read by another source with the same type already; its lines are not counted twice", owner.String())
 		return nil

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gabion/userspace/source/file/offsets"
 )
 
 // maxSiblings bounds how many files beside a log are looked at in search of its earlier content.
@@ -61,7 +63,7 @@ func isRotationSuffix(s string) bool {
 type found struct {
 	path  string
 	file  string // path with symbolic links resolved
-	id    fileID
+	id    offsets.FileID
 	size  int64
 	mtime time.Time
 	known bool // matched by a pattern that an earlier run of the source had, too
@@ -72,7 +74,7 @@ func lookAt(path, file string) (found, os.FileInfo, error) {
 	if err != nil {
 		return found{}, nil, err
 	}
-	return found{path: path, file: file, id: idOf(info), size: info.Size(), mtime: info.ModTime()}, info, nil
+	return found{path: path, file: file, id: offsets.IDOf(info), size: info.Size(), mtime: info.ModTime()}, info, nil
 }
 
 // byAge sorts files that were last written to longer ago first. Of rotated files with the same
@@ -103,7 +105,7 @@ func siblings(file string, accept func(name string) bool) []found {
 }
 
 // findByID returns where the file with that identity is now, in the directory of file.
-func findByID(file string, id fileID) (found, bool) {
+func findByID(file string, id offsets.FileID) (found, bool) {
 	for _, s := range siblings(file, func(string) bool { return true }) {
 		if s.id == id {
 			return s, true

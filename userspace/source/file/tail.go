@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"gabion/userspace/source/file/offsets"
 )
 
 // blockSize is how much is read at once. A block becomes one string that its lines share, so
@@ -18,11 +20,11 @@ var errTruncated = errors.New("file was truncated")
 // tail reads one file from one position on, by its open descriptor: renaming or deleting the file
 // does not disturb it.
 type tail struct {
-	id   fileID
+	id   offsets.FileID
 	path string // where it was matched; its lines carry this name
 	file string // where it was last seen, symbolic links resolved
 	f    *os.File
-	pos  position
+	pos  offsets.Position
 
 	size    int64 // when last looked at
 	mtime   time.Time
@@ -56,21 +58,21 @@ func openTail(path, file string, now time.Time) (*tail, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &tail{id: idOf(info), path: path, file: file, f: f, size: info.Size(), mtime: info.ModTime(), changed: now, looked: now, seen: now, due: true}, nil
+	return &tail{id: offsets.IDOf(info), path: path, file: file, f: f, size: info.Size(), mtime: info.ModTime(), changed: now, looked: now, seen: now, due: true}, nil
 }
 
 // resume sets the position to one from before, if the file still holds what was read up to there.
-func (t *tail) resume(pos position) (bool, error) {
-	same, err := pos.matches(t.f, t.size)
+func (t *tail) resume(pos offsets.Position) (bool, error) {
+	same, err := pos.Matches(t.f, t.size)
 	if err != nil || !same {
 		return false, err
 	}
-	t.pos, err = pos.complete(t.f)
+	t.pos, err = pos.Complete(t.f)
 	return err == nil, err
 }
 
-func (t *tail) entry(kind string) entry {
-	return entry{Kind: kind, ID: t.id, Path: t.path, File: t.file, Pos: t.pos, Written: t.mtime, At: t.seen, Rotated: t.rotated}
+func (t *tail) entry(kind string) offsets.Entry {
+	return offsets.Entry{Kind: kind, ID: t.id, Path: t.path, File: t.file, Pos: t.pos, Written: t.mtime, At: t.seen, Rotated: t.rotated}
 }
 
 // look notes the present size and reports whether there can be something to read.
@@ -79,7 +81,7 @@ func (t *tail) look(now time.Time) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look at %s: %w", t.path, err)
 	}
-	t.before = later(t.mtime, t.looked.Add(-slack))
+	t.before = offsets.Later(t.mtime, t.looked.Add(-offsets.Slack))
 	if info.Size() != t.size || !info.ModTime().Equal(t.mtime) {
 		t.size, t.mtime, t.changed, t.drained = info.Size(), info.ModTime(), now, false
 	}
@@ -93,14 +95,14 @@ func (t *tail) look(now time.Time) (bool, error) {
 // read returns the block after the position, preceded by its context. It returns errTruncated when
 // what was read before is not there any more.
 func (t *tail) read(buf []byte) (string, error) {
-	if ok, err := t.pos.Head.at(t.f, 0); err != nil || !ok {
+	if ok, err := t.pos.Head.At(t.f, 0); err != nil || !ok {
 		return "", orTruncated(err)
 	}
-	n, err := t.f.ReadAt(buf, t.pos.Offset-int64(t.pos.context()))
+	n, err := t.f.ReadAt(buf, t.pos.Offset-int64(t.pos.Context()))
 	if ignoreEOF(err) != nil {
 		return "", fmt.Errorf("read %s: %w", t.path, err)
 	}
-	if n < t.pos.context() || markOf(string(buf[:t.pos.context()])) != t.pos.Tail {
+	if n < t.pos.Context() || offsets.MarkOf(string(buf[:t.pos.Context()])) != t.pos.Tail {
 		return "", errTruncated
 	}
 	return string(buf[:n]), nil
@@ -137,7 +139,7 @@ func (t *tail) skipHole(buf []byte) error {
 	for zeros < n && buf[zeros] == 0 {
 		zeros++
 	}
-	t.pos, err = positionAt(t.f, offset+int64(zeros))
+	t.pos, err = offsets.PositionAt(t.f, offset+int64(zeros))
 	return err
 }
 
@@ -178,7 +180,7 @@ func (t *tail) unlike() (isCopy, more bool, err error) {
 	if err != nil {
 		return true, false, fmt.Errorf("look at %s: %w", t.original.path, err)
 	}
-	intact, err := t.original.pos.matches(t.original.f, info.Size())
+	intact, err := t.original.pos.Matches(t.original.f, info.Size())
 	return err != nil || !intact, false, err
 }
 
@@ -191,7 +193,7 @@ func (t *tail) settle() error {
 	if ok, err := t.resume(read); err != nil || ok {
 		return err
 	}
-	pos, err := positionAt(t.f, min(t.same, read.Offset))
+	pos, err := offsets.PositionAt(t.f, min(t.same, read.Offset))
 	if err != nil {
 		return err
 	}
