@@ -25,7 +25,8 @@ const (
 const maxPerPart = 10_000
 
 // Guard knows the addresses that must never be banned: this machine's own, its default gateways
-// and resolvers, configured peers, and the clients of authenticated SSH sessions.
+// and resolvers, configured peers, and the clients of authenticated SSH sessions. Package machine
+// finds them and says what proves a session.
 //
 // When a part cannot be read, what was last known of it stays protected.
 type Guard struct {
