@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"cmp"
 	"sync/atomic"
 	"time"
 
@@ -20,8 +21,9 @@ const DefaultMaxBuckets = 1_000_000
 
 // Table holds the live buckets of one goroutine; only Stats may be called from another.
 //
-// When a bound is reached, the bucket that would end soonest goes: it is the one with the least
-// left to say. A table never fails.
+// When a bound is reached, a bucket of the scenario that takes most goes, so that a flood of keys
+// for one scenario leaves the others their buckets; of these it is the one that would end soonest,
+// which has the least left to say. A table never fails.
 type Table struct {
 	config TableConfig
 	byID   map[ID]*bucket
@@ -33,8 +35,14 @@ type Table struct {
 
 // clock holds what ends in one kind of event time.
 type clock struct {
+	byScenario map[uint64]*population
+	mutes      mutes
+}
+
+// population is the live buckets of one scenario.
+type population struct {
 	buckets deadlines[*bucket]
-	mutes   mutes
+	bytes   int64
 }
 
 // Stats counts what a table did. Live and Bytes are gauges.
@@ -94,7 +102,7 @@ func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 		}, m)
 	}
 	for t.bytes > t.config.MaxBytes && len(t.byID) > 0 {
-		t.evict()
+		t.evict(func(p *population) int64 { return p.bytes })
 	}
 	b := t.byID[id]
 	if b != nil && m.time > b.until {
@@ -118,11 +126,11 @@ func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 		b = t.add(s, id, m)
 	}
 	if distinct {
-		t.grow(b.remember(t.config.Hasher.text(m.distinct)))
+		t.grow(b, b.remember(t.config.Hasher.text(m.distinct)))
 	}
 	t.stats.poured.Add(1)
 	full := b.pour(s, m.time)
-	t.grow(b.retain(newRecord(m, s.whole, &t.names), s.keep))
+	t.grow(b, b.retain(newRecord(m, s.whole, &t.names), s.keep))
 	var err error
 	if !full && s.condition != nil {
 		full, err = s.met(b, m)
@@ -140,13 +148,15 @@ func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 // Expire ends what is due before now in live time: empty buckets and blackholes.
 func (t *Table) Expire(now time.Time) {
 	c, at := &t.clocks[event.Live], now.UnixNano()
-	for {
-		b, due, ok := c.buckets.first()
-		if !ok || due >= at {
-			break
+	for _, p := range c.byScenario {
+		for {
+			b, due, ok := p.buckets.first()
+			if !ok || due >= at {
+				break
+			}
+			t.remove(b)
+			t.stats.expired.Add(1)
 		}
-		t.remove(b)
-		t.stats.expired.Add(1)
 	}
 	c.mutes.expire(at)
 }
@@ -163,44 +173,64 @@ func (t *Table) Keep(numbers map[uint64]bool) {
 
 func (t *Table) add(s *Scenario, id ID, m *Match) *bucket {
 	for len(t.byID) >= t.config.MaxBuckets {
-		t.evict()
+		t.evict(func(p *population) int64 { return int64(p.buckets.len()) })
 	}
 	b := &bucket{
 		id: id, scenario: s.number, first: m.time, replay: m.replay(),
 		limit: newLimiter(s.capacity, m.time), bytes: emptySize, until: addTime(m.time, s.lifetime),
 	}
 	t.byID[id] = b
-	t.clock(b.replay).buckets.push(b)
+	t.population(b).buckets.push(b)
 	t.stats.live.Add(1)
-	t.grow(emptySize)
+	t.grow(b, emptySize)
 	return b
 }
 
 func (t *Table) remove(b *bucket) {
 	delete(t.byID, b.id)
-	t.clock(b.replay).buckets.remove(b)
+	p := t.population(b)
+	p.buckets.remove(b)
 	t.stats.live.Add(-1)
-	t.grow(-b.bytes)
+	t.grow(b, -b.bytes)
+	if p.buckets.len() == 0 {
+		delete(t.clock(b.replay).byScenario, b.scenario)
+	}
 }
 
-func (t *Table) grow(n int64) {
+func (t *Table) grow(b *bucket, n int64) {
+	t.population(b).bytes += n
 	t.bytes += n
 	t.stats.bytes.Store(t.bytes)
 }
 
-// evict ends the bucket that is due soonest.
-func (t *Table) evict() {
-	t.remove(t.soonest())
-	t.stats.evicted.Add(1)
+// population returns the buckets of b's scenario and kind of time.
+func (t *Table) population(b *bucket) *population {
+	c := t.clock(b.replay)
+	p := c.byScenario[b.scenario]
+	if p == nil {
+		if c.byScenario == nil {
+			c.byScenario = map[uint64]*population{}
+		}
+		p = &population{}
+		c.byScenario[b.scenario] = p
+	}
+	return p
 }
 
-// soonest returns the bucket that is due first. Replayed time lies behind live time.
-func (t *Table) soonest() *bucket {
-	if b, _, ok := t.clocks[event.Replay].buckets.first(); ok {
-		return b
+// evict ends the bucket that is due soonest among those of the scenario that takes most.
+func (t *Table) evict(takes func(*population) int64) {
+	var largest *population
+	var id uint64
+	for i := range t.clocks {
+		for scenario, p := range t.clocks[i].byScenario {
+			if largest == nil || cmp.Or(cmp.Compare(takes(p), takes(largest)), cmp.Compare(scenario, id)) > 0 {
+				largest, id = p, scenario
+			}
+		}
 	}
-	b, _, _ := t.clocks[event.Live].buckets.first()
-	return b
+	b, _, _ := largest.buckets.first()
+	t.remove(b)
+	t.stats.evicted.Add(1)
 }
 
 func (t *Table) clock(replay bool) *clock {

@@ -196,6 +196,42 @@ func TestAFullTableEndsTheBucketThatIsDueSoonest(t *testing.T) {
 	}
 }
 
+func TestAFloodOfKeysForOneScenarioLeavesTheOthersTheirBuckets(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		config TableConfig
+		line   int
+	}{
+		{"by number", TableConfig{MaxBuckets: 100}, 10},
+		{"by memory", TableConfig{MaxBytes: 200_000}, 1000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHarness(t, tt.config)
+			slow := mustCompile(t, leaky("groupby: evt.Meta.source_ip\nleakspeed: 1h")) // due long after the quick ones
+			quick := mustCompile(t, leaky("groupby: evt.Meta.source_ip\ncapacity: 3"))
+			flood := func(from int) {
+				for i := range 1000 {
+					e := at(0, fmt.Sprintf("2001:db8::%x", from+i))
+					e.Line.Raw = strings.Repeat("x", tt.line)
+					h.pour(slow, e)
+				}
+			}
+			flood(0)
+			var out *event.Event
+			for n := range 4 {
+				out = h.pour(quick, at(0, "192.0.2.1"))
+				flood(1000 * (n + 1))
+			}
+			if out == nil {
+				t.Error("the flood hid a quick attack")
+			}
+			if st := h.table.Stats(); st.Evicted < 4000 || st.Live > 600 {
+				t.Errorf("stats = %+v, want thousands evicted", st)
+			}
+		})
+	}
+}
+
 func TestHostileEventsTakeBoundedMemory(t *testing.T) {
 	const maxBytes = 1 << 20
 	h := newHarness(t, TableConfig{MaxBytes: maxBytes})
