@@ -62,7 +62,7 @@ func (a *app) examineWith(cfg *config.Config, ifaces []string, pins string) []do
 	if len(ifaces) == 0 {
 		names, err := daemon.Interfaces(cfg)
 		if err != nil {
-			out = append(out, doctor.Finding{Level: doctor.LevelWarn, Subject: "interfaces", Detail: err.Error(), Advice: "name interfaces in the configuration"})
+			out = append(out, doctor.Finding{Level: doctor.LevelWarn, Subject: "interfaces", Detail: err.Error()})
 		}
 		ifaces = names
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"time"
 
 	"gabion/userspace/api"
 	"gabion/userspace/config"
@@ -13,6 +14,9 @@ import (
 	"gabion/userspace/daemon/service"
 	"gabion/userspace/daemon/tasks"
 )
+
+// positionTimeout bounds how long the start waits for sources to find where to begin.
+const positionTimeout = 5 * time.Second
 
 // listeners are where the Local API is reached. They are opened before anything else: a second
 // daemon must stop here and touch nothing.
@@ -81,10 +85,21 @@ func (d *Daemon) tasks(o Options, server *api.Server, l *listeners) []tasks.Task
 	}
 	d.health.Report("Local API on TCP", l.err)
 	return append(list, tasks.New("watchdog", func(ctx context.Context) error {
+		d.awaitPositions(ctx)
 		service.Ready(d.log)
 		d.log.Info("ready", "version", d.version, "socket", o.Config.API.Socket, "problems", len(d.health.List()))
 		return service.RunWatchdog(ctx, d.log, d.alive())
 	}))
+}
+
+// awaitPositions waits a moment for the sources: who writes a line once the daemon is ready expects
+// that it is read. A source on a disk that hangs does not hold up the start.
+func (d *Daemon) awaitPositions(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, positionTimeout)
+	defer cancel()
+	for _, in := range d.inputs {
+		in.AwaitPosition(ctx)
+	}
 }
 
 // afterFirst leaves out the first call, for what start has just done.

@@ -42,6 +42,23 @@ func New(name string, s source.Source) *Input { return &Input{name: name, source
 // Name returns the name that New was given.
 func (in *Input) Name() string { return in.name }
 
+// positioner is a source that says when it knows where to begin to read: nothing that is written
+// after that is missed. The channel is closed once, during the first run.
+type positioner interface {
+	Positioned() <-chan struct{}
+}
+
+// AwaitPosition returns when the source knows where to begin, if it can tell, and at the latest
+// when ctx is done.
+func (in *Input) AwaitPosition(ctx context.Context) {
+	if p, ok := in.source.(positioner); ok {
+		select {
+		case <-p.Positioned():
+		case <-ctx.Done():
+		}
+	}
+}
+
 // Run keeps the source running until ctx is done: after a failure it starts it again, with growing
 // pauses, for a log that is unreadable today may be readable tomorrow. It owns the source.
 func (in *Input) Run(ctx context.Context, emit source.Emit, log *slog.Logger, health *health.Board) error {

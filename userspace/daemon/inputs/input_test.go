@@ -97,3 +97,33 @@ func TestTheWatchdogIsFedOnlyWhileBatchesGetThrough(t *testing.T) {
 		}
 	}
 }
+
+// slow is a source that says when it knows where to begin.
+type slow struct {
+	failing
+	positioned chan struct{}
+}
+
+func (s *slow) Positioned() <-chan struct{} { return s.positioned }
+
+func TestTheStartWaitsForSourcesThatSayWhereTheyBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		New("cannot tell", &failing{}).AwaitPosition(ctx)
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("waited %s for a source that cannot tell", waited)
+		}
+		src := &slow{positioned: make(chan struct{})}
+		time.AfterFunc(time.Second, func() { close(src.positioned) })
+		New("slow", src).AwaitPosition(ctx)
+		if waited := time.Since(began); waited != time.Second {
+			t.Errorf("waited %s, want until it knows", waited)
+		}
+		New("never", &slow{}).AwaitPosition(ctx)
+		if waited := time.Since(began); waited != time.Minute {
+			t.Errorf("waited %s, want the bound", waited)
+		}
+	})
+}

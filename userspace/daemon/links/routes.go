@@ -35,7 +35,7 @@ func OfDefaultRoutes() ([]string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, errors.New("there is no default route, so no interface is protected: name interfaces in the configuration (interfaces: [eth0])")
+		return nil, errors.New("there is no default route to say which interface to protect; those protected before stay so: name interfaces in the configuration (interfaces: [eth0])")
 	}
 	slices.Sort(names)
 	return names, nil
