@@ -54,6 +54,10 @@ func newRoot(e env) *cobra.Command {
 	flags.StringVarP(&a.config, "config", "c", "", "the daemon's file (default from $GABION_CONFIG, then "+config.DefaultFile+" when it exists)")
 	flags.StringVar(&a.socket, "socket", "", "socket or URL of the daemon (default from $GABION_SOCKET, then the daemon's file)")
 	flags.StringVar(&a.keyFile, "key-file", "", "file with the API key (default api.key in the state directory)")
+	formats := cobra.FixedCompletions([]cobra.Completion{outputHuman, outputJSON}, cobra.ShellCompDirectiveNoFileComp)
+	if err := root.RegisterFlagCompletionFunc("output", formats); err != nil {
+		panic(err) // the flag is named differently above
+	}
 	root.AddCommand(verbs(a)...)
 	return root
 }

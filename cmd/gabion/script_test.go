@@ -90,6 +90,17 @@ func TestDaemon(t *testing.T) {
 	}
 }
 
+// TestLabShell runs a command in the lab, as the README shows it.
+func TestLabShell(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: needs root to create network namespaces and load BPF programs")
+	}
+	if _, err := exec.LookPath("bpftool"); err != nil {
+		t.Skip("SKIPPED: needs bpftool (Debian package bpftool)")
+	}
+	testscript.Run(t, testscript.Params{Dir: "testdata/lab", RequireExplicitExec: true})
+}
+
 func mustTopology(t *testing.T) *topology.Topology {
 	t.Helper()
 	top, err := topology.Build(topology.Plan{
