@@ -77,20 +77,25 @@ func contents(prog *ebpf.Program) (tag string, constants []byte, err error) {
 	}
 	ids, _ := info.MapIDs()
 	for _, id := range ids {
-		m, err := ebpf.NewMapFromID(id)
+		c, err := constantsIn(id)
 		if err != nil {
-			return "", nil, fmt.Errorf("open map of program: %w", err)
-		}
-		defer m.Close()
-		if mi, err := m.Info(); err != nil || mi.Name != constantsMap {
-			if err != nil {
-				return "", nil, fmt.Errorf("read map info: %w", err)
-			}
-			continue
-		}
-		if constants, err = m.LookupBytes(uint32(0)); err != nil {
 			return "", nil, fmt.Errorf("read constants of program: %w", err)
 		}
+		constants = append(constants, c...)
 	}
 	return info.Tag, constants, nil
+}
+
+// constantsIn returns what a map holds when it is one of constants.
+func constantsIn(id ebpf.MapID) ([]byte, error) {
+	m, err := ebpf.NewMapFromID(id)
+	if err != nil {
+		return nil, fmt.Errorf("open map %d: %w", id, err)
+	}
+	defer m.Close()
+	info, err := m.Info()
+	if err != nil || info.Name != constantsMap {
+		return nil, err
+	}
+	return m.LookupBytes(uint32(0))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"gabion/bench/packet"
 	"gabion/userspace/decision"
 )
 
@@ -153,15 +154,8 @@ func TestPriorityTagsDoNotCarryABannedSourcePastTheFilter(t *testing.T) {
 	mustAttach(t, n, p, ModeNative)
 	const src = "198.51.100.77"
 	arrived := mustTap(t, n, netip.MustParseAddr(src))
-	syn := forgedSYN(t, n, src, server4, 4242, 22)
 	send := mustRawSender(t, n)
-	tagged := func(tags int) []byte {
-		out := frame(syn[:12])
-		for range tags {
-			out = append(out, ethQ>>8, ethQ&0xff, 0, 0)
-		}
-		return append(out, syn[12:]...)
-	}
+	tagged := func(tags int) []byte { return forgedSYN(t, n, src, server4, 4242, 22, make([]uint16, tags)...) }
 	send(tagged(2))
 	for arrived() == 0 {
 	}
@@ -208,44 +202,18 @@ func mustRawSender(t testing.TB, n network) func([]byte) {
 	}
 }
 
-// forgedSYN makes a SYN that the server's stack takes for real: right addresses and checksums.
-func forgedSYN(t testing.TB, n network, src, dst string, sport, dport uint16) []byte {
+// forgedSYN makes a SYN that the server's stack takes for real: right addresses and checksums, behind
+// VLAN tags with the given ids.
+func forgedSYN(t testing.TB, n network, src, dst string, sport, dport uint16, tags ...uint16) []byte {
 	t.Helper()
-	s, d := netip.MustParseAddr(src), netip.MustParseAddr(dst)
-	segment := tcp(sport, dport, synFlag)
-	pseudo := frame(s.AsSlice(), d.AsSlice(), []byte{0, protoTCP, 0, byte(len(segment))}, segment)
-	putChecksum(segment[16:], pseudo)
-	link := eth(ethIPv6)
-	if s.Is4() {
-		link = eth(ethIPv4)
-	}
+	syn := packet.TCP(netip.AddrPortFrom(netip.MustParseAddr(src), sport), netip.AddrPortFrom(netip.MustParseAddr(dst), dport),
+		packet.SYN, packet.VLAN(tags...))
 	in(t, n.server, func() {
 		l, err := netlink.LinkByName(serverIf)
 		if err != nil {
 			t.Fatal(err)
 		}
-		copy(link, l.Attrs().HardwareAddr)
+		copy(syn, l.Attrs().HardwareAddr)
 	})
-	if s.Is4() {
-		header := ipv4(src, protoTCP, 0)
-		copy(header[16:], d.AsSlice())
-		putChecksum(header[10:], header)
-		return frame(link, header, segment)
-	}
-	header := ipv6(src, protoTCP)
-	header[5] = byte(len(segment))
-	copy(header[24:], d.AsSlice())
-	return frame(link, header, segment)
-}
-
-// putChecksum writes the Internet checksum of data, whose checksum field is zero, to the field.
-func putChecksum(field, data []byte) {
-	var sum uint32
-	for i := 0; i < len(data); i += 2 {
-		sum += uint32(data[i])<<8 | uint32(data[i+1])
-	}
-	for sum>>16 > 0 {
-		sum = sum>>16 + sum&0xffff
-	}
-	field[0], field[1] = byte(^sum>>8), byte(^sum)
+	return syn
 }

@@ -154,32 +154,3 @@ func TestCountersNameEveryFieldOfTheKernelsStruct(t *testing.T) {
 		t.Errorf("%d counters are listed, the kernel has %d", got, want)
 	}
 }
-
-// BenchmarkPacket reports what the kernel's own timer says a packet costs.
-func BenchmarkPacket(b *testing.B) {
-	p := mustOpen(b, small(pinDir(b)))
-	mustBan(b, p, ban("192.0.2.1/32", decision.ClassBan, inAnHour()), ban("2001:db8:1::/48", decision.ClassBan, inAnHour()))
-	if err := p.SetConnLimit(ConnLimit{Count: 1 << 30, Window: time.Second}); err != nil {
-		b.Fatal(err)
-	}
-	for _, bb := range []struct {
-		name  string
-		frame []byte
-	}{
-		{"clean v4", frame(eth(ethIPv4), ipv4("198.51.100.1", protoUDP, 0), udp(1, 2))},
-		{"clean v4 ack", frame(eth(ethIPv4), ipv4("198.51.100.1", protoTCP, 0), tcp(1, 2, ackFlag))},
-		{"clean v4 syn", frame(eth(ethIPv4), ipv4("198.51.100.1", protoTCP, 0), tcp(1, 2, synFlag))},
-		{"clean v6", frame(eth(ethIPv6), ipv6("2001:db8:9::1", protoUDP), udp(1, 2))},
-		{"banned v4", frame(eth(ethIPv4), ipv4("192.0.2.1", protoUDP, 0), udp(1, 2))},
-		{"banned v6", frame(eth(ethIPv6), ipv6("2001:db8:1::1", protoUDP), udp(1, 2))},
-	} {
-		b.Run(bb.name, func(b *testing.B) {
-			_, took, err := p.xdp.Benchmark(bb.frame, b.N, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.ReportMetric(float64(took.Nanoseconds()), "ns/packet")
-			b.ReportMetric(0, "ns/op")
-		})
-	}
-}

@@ -1,5 +1,5 @@
-// Package packet builds the Ethernet frames that tests, benchmarks and `gabion verify` send through
-// the kernel program. It is the only package outside tests that imports gopacket.
+// Package packet builds the Ethernet frames that tests and benchmarks send through the kernel program
+// or over a link. It is the only package that imports gopacket.
 //
 // Lengths and checksums are right, MAC addresses are locally administered ones. Source and
 // destination must be of one family: anything else is a programming error and panics.
@@ -19,11 +19,8 @@ type Flags uint8
 
 // TCP flags, as on the wire.
 const (
-	FIN Flags = 1 << iota
-	SYN
-	RST
-	PSH
-	ACK
+	SYN Flags = 0x02
+	ACK Flags = 0x10
 )
 
 // Option changes a frame that is being built.
@@ -33,14 +30,10 @@ type Option func(*frame)
 // outer ones are 802.1ad service tags.
 func VLAN(ids ...uint16) Option { return func(f *frame) { f.vlans = ids } }
 
-// Payload sets what follows the transport header.
-func Payload(b []byte) Option { return func(f *frame) { f.payload = b } }
-
 type frame struct {
 	src, dst netip.Addr
 	proto    layers.IPProtocol
 	vlans    []uint16
-	payload  []byte
 }
 
 // TCP returns a TCP segment.
@@ -48,7 +41,7 @@ func TCP(src, dst netip.AddrPort, flags Flags, opts ...Option) []byte {
 	f := newFrame(src.Addr(), dst.Addr(), layers.IPProtocolTCP, opts)
 	tcp := &layers.TCP{
 		SrcPort: layers.TCPPort(src.Port()), DstPort: layers.TCPPort(dst.Port()), Seq: 1, Window: 65535,
-		FIN: flags&FIN != 0, SYN: flags&SYN != 0, RST: flags&RST != 0, PSH: flags&PSH != 0, ACK: flags&ACK != 0,
+		SYN: flags&SYN != 0, ACK: flags&ACK != 0,
 	}
 	return f.build(func(n gopacket.NetworkLayer) []gopacket.SerializableLayer {
 		must(tcp.SetNetworkLayerForChecksum(n))
@@ -56,30 +49,13 @@ func TCP(src, dst netip.AddrPort, flags Flags, opts ...Option) []byte {
 	})
 }
 
-// UDP returns a UDP datagram.
+// UDP returns an empty UDP datagram.
 func UDP(src, dst netip.AddrPort, opts ...Option) []byte {
 	f := newFrame(src.Addr(), dst.Addr(), layers.IPProtocolUDP, opts)
 	udp := &layers.UDP{SrcPort: layers.UDPPort(src.Port()), DstPort: layers.UDPPort(dst.Port())}
 	return f.build(func(n gopacket.NetworkLayer) []gopacket.SerializableLayer {
 		must(udp.SetNetworkLayerForChecksum(n))
 		return []gopacket.SerializableLayer{udp}
-	})
-}
-
-// Ping returns an ICMP or ICMPv6 echo request.
-func Ping(src, dst netip.Addr, opts ...Option) []byte {
-	if src.Is4() {
-		f := newFrame(src, dst, layers.IPProtocolICMPv4, opts)
-		echo := &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0), Id: 1, Seq: 1}
-		return f.build(func(gopacket.NetworkLayer) []gopacket.SerializableLayer {
-			return []gopacket.SerializableLayer{echo}
-		})
-	}
-	f := newFrame(src, dst, layers.IPProtocolICMPv6, opts)
-	head := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(layers.ICMPv6TypeEchoRequest, 0)}
-	return f.build(func(n gopacket.NetworkLayer) []gopacket.SerializableLayer {
-		must(head.SetNetworkLayerForChecksum(n))
-		return []gopacket.SerializableLayer{head, &layers.ICMPv6Echo{Identifier: 1, SeqNumber: 1}}
 	})
 }
 
@@ -110,7 +86,6 @@ func (f *frame) build(transport func(gopacket.NetworkLayer) []gopacket.Serializa
 	}
 	stack := append(f.link(etherType), header)
 	stack = append(stack, transport(network)...)
-	stack = append(stack, gopacket.Payload(f.payload))
 	buf := gopacket.NewSerializeBuffer()
 	must(gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, stack...))
 	return buf.Bytes()

@@ -21,9 +21,7 @@ func TestFramesDecodeToTheLayersTheyWereBuiltFrom(t *testing.T) {
 		{"a segment over IPv6", TCP(v6, web6, SYN), []string{"Ethernet", "IPv6", "TCP"}},
 		{"one VLAN tag", TCP(v4, web4, SYN|ACK, VLAN(10)), []string{"Ethernet", "Dot1Q", "IPv4", "TCP"}},
 		{"two VLAN tags", TCP(v6, web6, SYN, VLAN(10, 20)), []string{"Ethernet", "Dot1Q", "Dot1Q", "IPv6", "TCP"}},
-		{"a datagram with payload", UDP(v4, web4, Payload([]byte("hi"))), []string{"Ethernet", "IPv4", "UDP", "Payload"}},
-		{"an echo request over IPv4", Ping(v4.Addr(), web4.Addr()), []string{"Ethernet", "IPv4", "ICMPv4"}},
-		{"an echo request over IPv6", Ping(v6.Addr(), web6.Addr()), []string{"Ethernet", "IPv6", "ICMPv6", "ICMPv6Echo"}},
+		{"a datagram", UDP(v4, web4), []string{"Ethernet", "IPv4", "UDP"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			pkt := gopacket.NewPacket(tt.frame, layers.LayerTypeEthernet, gopacket.Default)
@@ -42,7 +40,7 @@ func TestFlagsAndAddressesArriveAsGiven(t *testing.T) {
 	src, dst := netip.MustParseAddrPort("192.0.2.1:4242"), netip.MustParseAddrPort("203.0.113.1:80")
 	pkt := gopacket.NewPacket(TCP(src, dst, SYN|ACK), layers.LayerTypeEthernet, gopacket.Default)
 	tcp := pkt.Layer(layers.LayerTypeTCP).(*layers.TCP)
-	if !tcp.SYN || !tcp.ACK || tcp.RST || tcp.FIN || tcp.PSH || tcp.SrcPort != 4242 || tcp.DstPort != 80 {
+	if !tcp.SYN || !tcp.ACK || tcp.SrcPort != 4242 || tcp.DstPort != 80 {
 		t.Errorf("segment = %+v", tcp)
 	}
 	if got := pkt.NetworkLayer().NetworkFlow().String(); got != "192.0.2.1->203.0.113.1" {

@@ -1,0 +1,71 @@
+package loader
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"gabion/bench/packet"
+	"gabion/userspace/decision"
+)
+
+// mustManyBans opens a plane in which so many addresses are banned, and the same number of IPv6 ones.
+func mustManyBans(b *testing.B, n int) *Plane {
+	b.Helper()
+	p := mustOpen(b, Options{Dir: pinDir(b), MaxBans: uint32(n + 16), MaxAllows: 64})
+	rules := make([]decision.Rule, 0, 2*n)
+	for i := range n {
+		// Scattered over everything, as real lists are: the depth of the trie is what costs.
+		var four [4]byte
+		six := [16]byte{0x20, 0x01, 0x0d, 0xb8}
+		binary.BigEndian.PutUint32(four[:], uint32(i)*2654435761)
+		copy(six[4:], four[:])
+		for _, a := range []netip.Addr{netip.AddrFrom4(four), netip.AddrFrom16(six)} {
+			rules = append(rules, decision.Rule{Prefix: netip.PrefixFrom(a, a.BitLen()), DecisionID: 1, Until: inAnHour()})
+		}
+	}
+	mustBan(b, p, rules...)
+	mustBan(b, p, ban("192.0.2.1/32", decision.ClassBan, inAnHour()), ban("192.0.2.2/32", decision.ClassBan, inAnHour()),
+		ban("2001:db8::1/128", decision.ClassBan, inAnHour()))
+	mustAllow(b, p, "192.0.2.2/32")
+	if err := p.SetConnLimit(ConnLimit{Count: 1 << 30, Window: time.Second}); err != nil {
+		b.Fatal(err)
+	}
+	return p
+}
+
+// BenchmarkPacket reports what the kernel's own timer says a packet costs in the XDP program.
+func BenchmarkPacket(b *testing.B) {
+	from := func(src string) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr(src), 4242) }
+	to4, to6 := from("198.51.100.254"), from("2001:db8::fe")
+	for _, bans := range []int{0, 1000, 100_000} {
+		p := mustManyBans(b, bans)
+		for _, bb := range []struct {
+			name  string
+			frame []byte
+			want  string
+		}{
+			{"clean v4 udp", packet.UDP(from("198.51.100.1"), to4), "passed"},
+			{"clean v4 ack", packet.TCP(from("198.51.100.1"), to4, packet.ACK), "passed"},
+			{"clean v4 syn", packet.TCP(from("198.51.100.1"), to4, packet.SYN), "passed"},
+			{"clean v6 udp", packet.UDP(from("2001:db8::2"), to6), "passed"},
+			{"banned v4", packet.UDP(from("192.0.2.1"), to4), "dropped"},
+			{"allowed v4", packet.UDP(from("192.0.2.2"), to4), "allowed"},
+			{"banned v6", packet.UDP(from("2001:db8::1"), to6), "dropped"},
+		} {
+			b.Run(fmt.Sprintf("%d bans/%s", bans, bb.name), func(b *testing.B) {
+				if got := mustVerdict(b, p, bb.frame).Reason; got != bb.want {
+					b.Fatalf("the packet is %s, want %s", got, bb.want)
+				}
+				_, took, err := p.xdp.Benchmark(bb.frame, b.N, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(took.Nanoseconds()), "ns/packet")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
