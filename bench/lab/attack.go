@@ -20,12 +20,12 @@ const attacks = 3
 
 // Pace of an attack.
 const (
-	linePause     = 150 * time.Millisecond // between two lines of a source: far longer than a ban takes
-	connPause     = time.Millisecond       // between two connections of a flood
-	enough        = 100                    // lines after which a source gives up
-	floodPatience = 10 * time.Second       // after which a flooding source gives up
-	knocks        = 5                      // attempts to get through a ban
-	knockPatience = 60 * time.Millisecond  // for each of them
+	linePause     = 75 * time.Millisecond // between two lines of a source: far longer than a ban takes
+	connPause     = time.Millisecond      // between two connections of a flood
+	enough        = 100                   // lines after which a source gives up
+	floodPatience = 10 * time.Second      // after which a flooding source gives up
+	knocks        = 5                     // attempts to get through a ban
+	knockPatience = 60 * time.Millisecond // for each of them
 	stepPatience  = 3 * time.Second
 	atOnce        = 3 // sources of one attack and family that run at a time
 )
@@ -47,7 +47,7 @@ type attacker struct {
 	of        *attack
 	script    int
 	ban       *observe.Sighting
-	opened    []time.Time // connections of a flood; only its own goroutine touches it
+	opened    []span      // connections of a flood; only its own goroutine touches it
 	err       error       // why it stopped before its ban; likewise
 	lines     []time.Time // bad lines written about it
 	disturbed bool        // the daemon was down between its first line and its ban
@@ -101,8 +101,9 @@ func (l *lab) launch(ctx context.Context, a *attack) error {
 // runAttacker owns the attacker's thread in its namespace; it returns when the source is banned and
 // has knocked in vain, when it gives up, or when ctx ends.
 func (l *lab) runAttacker(ctx context.Context, s *attacker) error {
+	ban := l.watcher.Await(s.addr)
 	l.mu.Lock()
-	s.ban = l.watcher.Await(s.addr)
+	s.ban = ban
 	l.mu.Unlock()
 	var err error
 	if s.of.flood {
@@ -143,8 +144,10 @@ func (l *lab) attackByLines(ctx context.Context, s *attacker) error {
 func (l *lab) flood(ctx context.Context, s *attacker) error {
 	began := l.Now()
 	for l.Now().Sub(began) < floodPatience {
-		s.opened = append(s.opened, l.Now())
+		from := l.Now()
+		s.ban.Hurry()
 		err := s.request(ctx, l.plan, knockPatience, 0)
+		s.opened = append(s.opened, span{from, l.Now()})
 		banned, waitErr := s.awaitBan(ctx, connPause)
 		if err != nil && !banned && waitErr == nil {
 			// Cut off by a ban that the watcher is about to see, or by a busy machine.
@@ -194,6 +197,10 @@ func (l *lab) onLine(line service.Line) {
 		first = len(s.lines) == 1
 	}
 	l.mu.Unlock()
+	if s == nil {
+		return
+	}
+	s.ban.Hurry()
 	if first {
 		text, _, _ := strings.Cut(line.Text, "\n")
 		l.sayOf(s, "first bad line from %s: %s", s.addr, text)

@@ -77,30 +77,30 @@ func (s *attacker) banned() bool {
 // times returns the attack's distribution: of lines, or for a flood of connections.
 func (a *attack) times() (lines, events *report.Distribution) {
 	var took []time.Duration
-	if a.flood {
-		for _, s := range a.sources {
-			if !s.banned() {
-				continue
-			}
-			if at, ok := lastBefore(crossings(s.opened, floodLimit, floodWindow), s.ban.At); ok {
-				took = append(took, s.ban.At.Sub(at))
-			}
-		}
-		return nil, report.Summarise(took)
-	}
 	for script := range a.scripts {
-		var lines [][]time.Time
+		var causes [][]time.Time
 		var bans []time.Time
 		for _, s := range a.sources {
 			if s.script == script && s.banned() && !s.disturbed {
-				lines, bans = append(lines, s.lines), append(bans, s.ban.At)
+				causes, bans = append(causes, s.causes()), append(bans, s.ban.At)
 			}
 		}
-		for i, at := range triggers(lines, bans) {
+		for i, at := range triggers(causes, bans) {
 			if !at.IsZero() {
 				took = append(took, bans[i].Sub(at))
 			}
 		}
 	}
+	if a.flood {
+		return nil, report.Summarise(took)
+	}
 	return report.Summarise(took), nil
+}
+
+// causes returns the moments of what the source's bucket counts: bad lines, or kernel events.
+func (s *attacker) causes() []time.Time {
+	if s.of.flood {
+		return crossings(s.opened, floodLimit, floodWindow)
+	}
+	return s.lines
 }

@@ -28,13 +28,14 @@ import (
 // bpffs is where the kernel side is pinned.
 const bpffs = "/sys/fs/bpf"
 
-// MaxSources is how many attackers per attack and family the lab has addresses for.
-const MaxSources = 75
+// MaxSources is how many attackers per attack and family the lab has addresses for: enough for a
+// 99th percentile that is not the maximum.
+const MaxSources = 110
 
 // Options says what the lab does.
 type Options struct {
 	Binary   string // the gabion program: it runs as the daemon
-	Sources  int    // attackers per attack and family, 1 to MaxSources
+	Sources  int    // attackers per attack and family, 1 to MaxSources; at most 24 of them flood
 	Chaos    bool   // kill the daemon in mid-attack
 	KeepLogs string // directory that gets the daemon's log and the services' logs; empty: none
 	Shell    *Shell // run inside the server's namespace after the attacks; nil: none
@@ -138,7 +139,7 @@ func (l *lab) build(ctx context.Context) error {
 		return step("create working directory", err)
 	}
 	l.dir = dir
-	l.onClose("remove working directory", func() error { return os.RemoveAll(dir) })
+	l.onClose("remove working directory", func() error { return removeDir(dir) })
 	if l.KeepLogs != "" {
 		l.onClose("keep logs", l.keepLogs)
 	}

@@ -153,6 +153,28 @@ func TestAnInterruptedLabLeavesNothing(t *testing.T) {
 	mustLeaveNothing(t)
 }
 
+func TestOnlyWorkingDirectoriesOfALabAreDeleted(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	for name, deleted := range map[string]bool{
+		topology.Prefix + "1-x": true, topology.Prefix + "x": false, "other": false, topology.Prefix + "1-x/deeper/" + topology.Prefix + "2": false,
+	} {
+		path := filepath.Join(tmp, name)
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		err := removeDir(path)
+		if _, statErr := os.Stat(path); (err == nil) != deleted || errors.Is(statErr, os.ErrNotExist) != deleted {
+			t.Errorf("%s: error = %v, then %v; want it deleted: %v", name, err, statErr, deleted)
+		}
+	}
+	for _, path := range []string{tmp, "/", "."} {
+		if removeDir(path) == nil {
+			t.Errorf("%s was deleted", path)
+		}
+	}
+}
+
 func TestADaemonThatDoesNotStartIsReportedWithItsLastWords(t *testing.T) {
 	o := mustOptions(t)
 	o.Binary = filepath.Join(t.TempDir(), "broken")

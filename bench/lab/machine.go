@@ -47,13 +47,23 @@ func (l *lab) removeStale() error {
 	}
 	for _, dir := range staleIn(os.TempDir()) {
 		owners = append(owners, dir.owner)
-		errs = append(errs, os.RemoveAll(dir.path))
+		errs = append(errs, removeDir(dir.path))
 	}
 	slices.Sort(owners)
 	for _, pid := range slices.Compact(owners) {
 		l.say("lab", "removed what the lab of the dead process %d had left behind", pid)
 	}
 	return errors.Join(errs...)
+}
+
+// removeDir deletes a working directory of a lab. It is the only place that deletes below the
+// machine's temporary directory, and takes nothing that a lab has not made there.
+func removeDir(path string) error {
+	_, ours := topology.Owner(filepath.Base(path))
+	if !ours || filepath.Dir(path) != filepath.Clean(os.TempDir()) {
+		return fmt.Errorf("%s is no working directory of a lab: it is left alone", path)
+	}
+	return os.RemoveAll(path)
 }
 
 type staleDir struct {

@@ -55,24 +55,36 @@ func (plan) attacker(family string, n int) netip.Addr {
 	return netip.MustParseAddr(fmt.Sprintf("2001:db8:a::%x", last))
 }
 
-// group returns the addresses of the attack with the given number.
+// maxFlooders is how many sources flood at most: one after the other, each takes two windows.
+const maxFlooders = 24
+
+func (p plan) flooders() int { return min(p.sources, maxFlooders) }
+
+// group returns the addresses of the attack with the given number; the last one is the flood.
 func (p plan) group(family string, attack int) []netip.Addr {
-	out := make([]netip.Addr, p.sources)
+	n := p.sources
+	if attack == attacks-1 {
+		n = p.flooders()
+	}
+	out := make([]netip.Addr, n)
 	for i := range out {
 		out[i] = p.attacker(family, attack*p.sources+i)
 	}
 	return out
 }
 
+// attackers returns how many attackers of a family there are.
+func (p plan) attackers() int { return (attacks-1)*p.sources + p.flooders() }
+
 // guest returns an attacker's address that no attack uses.
-func (p plan) guest(family string) netip.Addr { return p.attacker(family, attacks*p.sources) }
+func (p plan) guest(family string) netip.Addr { return p.attacker(family, p.attackers()) }
 
 func (p plan) topology() topology.Plan {
 	attackers := topology.Spoke{
 		Role:     "attacker",
 		Gateways: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/24"), netip.MustParsePrefix("2001:db8:a::1/64")},
 	}
-	for n := range attacks*p.sources + 1 {
+	for n := range p.attackers() + 1 {
 		attackers.Hosts = append(attackers.Hosts, p.attacker(ipv4, n), p.attacker(ipv6, n))
 	}
 	return topology.Plan{

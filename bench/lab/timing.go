@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// triggers returns, for each source, the moment of the line that overflowed its bucket. Sources of
-// one script all need the same number of lines, so it is the smallest number after which one was
-// banned: a ban that comes late, after yet another line, is measured from the right one.
+// triggers returns, for each source, the moment of the line, or of the crossing, that overflowed its
+// bucket. Sources of one script all need the same number, so it is the smallest number after which
+// one was banned: a ban that comes late, after yet another line, is measured from the right one.
 func triggers(lines [][]time.Time, bans []time.Time) []time.Time {
 	need := math.MaxInt
 	counts := make([]int, len(lines))
@@ -22,26 +22,32 @@ func triggers(lines [][]time.Time, bans []time.Time) []time.Time {
 	}
 	out := make([]time.Time, len(lines))
 	for i := range lines {
-		if need > 0 {
+		if need > 0 && need <= len(lines[i]) {
 			out[i] = lines[i][need-1]
 		}
 	}
 	return out
 }
 
-// crossings returns when the connections that passed the limit were opened: one per window, which
-// begins with the source's first connection after the one before, as the kernel counts.
-func crossings(opened []time.Time, limit int, window time.Duration) []time.Time {
+// span is from before a connection was opened until it had ended: its SYN arrived in between.
+type span struct{ from, to time.Time }
+
+// crossings returns when the connections that passed the limit were begun: one per window, which
+// begins with the source's first connection after the one before, as the kernel counts. At a window's
+// end only the kernel knows on which side of it a SYN arrived. Here the windows begin as early as
+// they can, so that a crossing is never later than the kernel's, and a ban never without its own:
+// with windows that began later, a ban was measured from the crossing of the window before.
+func crossings(opened []span, limit int, window time.Duration) []time.Time {
 	var out []time.Time
 	var start time.Time
 	count := 0
-	for _, t := range opened {
-		if count == 0 || t.Sub(start) >= window {
-			start, count = t, 0
+	for _, o := range opened {
+		if count == 0 || o.to.Sub(start) >= window {
+			start, count = o.from, 0
 		}
 		count++
 		if count == limit+1 {
-			out = append(out, t)
+			out = append(out, o.from)
 		}
 	}
 	return out

@@ -40,7 +40,7 @@ func (f *fakeTable) ban(p string) {
 	f.banned[netip.MustParsePrefix(p)] = true
 }
 
-func TestABanIsSeenWithinOnePoll(t *testing.T) {
+func TestALikelyBanIsSeenWithinOnePollAndAnyOtherSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := &fakeTable{banned: map[netip.Prefix]bool{}}
 		var seen []netip.Addr
@@ -54,11 +54,17 @@ func TestABanIsSeenWithinOnePoll(t *testing.T) {
 		at := time.Now()
 		table.ban("192.0.2.1/32")
 		<-four.Banned
-		if late := four.At.Sub(at); late > Poll {
+		if late := four.At.Sub(at); late > Idle {
 			t.Errorf("seen after %s", late)
 		}
+		six.Hurry()
+		at = time.Now()
+		time.Sleep(likely / 2)
 		table.ban("2001:db8::1/128")
 		<-six.Banned
+		if late := six.At.Sub(at) - likely/2; late > Poll {
+			t.Errorf("a likely ban seen after %s", late)
+		}
 		synctest.Wait()
 		table.mu.Lock()
 		before := table.looks
@@ -86,7 +92,7 @@ func TestAFailedLookupIsKeptAndTheWatchGoesOn(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); w.Run(ctx) }()
 		s := w.Await(netip.MustParseAddr("192.0.2.1"))
-		time.Sleep(time.Millisecond)
+		time.Sleep(2 * Idle)
 		fixed := &fakeTable{banned: map[netip.Prefix]bool{}}
 		fixed.ban("192.0.2.1/32")
 		w.Use(fixed)

@@ -16,14 +16,31 @@ type Table interface {
 	BanHit(prefix netip.Prefix) (decision.Rule, bool, error)
 }
 
-// Poll is how often a ban that is awaited is looked up: the resolution of its moment.
-const Poll = 200 * time.Microsecond
+// How often a ban that is awaited is looked up: the resolution of its moment. It is likely for a while
+// after something that may cause it; to look that often all the time would take the CPU from the
+// daemon that is measured.
+const (
+	Poll   = 200 * time.Microsecond
+	Idle   = 2 * time.Millisecond
+	likely = 20 * time.Millisecond
+)
 
 // Sighting is a ban that is awaited or was seen.
 type Sighting struct {
 	Addr   netip.Addr
 	Banned chan struct{} // closed when the ban was seen
 	At     time.Time     // when it was; valid after Banned is closed
+
+	watcher *Watcher
+	cause   time.Time // when Hurry was called last; guarded by the watcher's mu
+}
+
+// Hurry says that something just happened that may lead to the ban.
+func (s *Sighting) Hurry() {
+	s.watcher.mu.Lock()
+	s.cause = s.watcher.now()
+	s.watcher.mu.Unlock()
+	s.watcher.rouse()
 }
 
 // Watcher waits for bans to appear in the table.
@@ -46,15 +63,19 @@ func NewWatcher(table Table, now func() time.Time, onSeen func(*Sighting)) *Watc
 
 // Await starts to wait for the ban of an address.
 func (w *Watcher) Await(addr netip.Addr) *Sighting {
-	s := &Sighting{Addr: addr, Banned: make(chan struct{})}
+	s := &Sighting{Addr: addr, Banned: make(chan struct{}), watcher: w}
 	w.mu.Lock()
 	w.waiting = append(w.waiting, s)
 	w.mu.Unlock()
+	w.rouse()
+	return s
+}
+
+func (w *Watcher) rouse() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
-	return s
 }
 
 // Use makes the watcher look in another table from now on: that of a restarted daemon.
@@ -73,33 +94,50 @@ func (w *Watcher) Err() error {
 
 // Run looks up the awaited bans until ctx is done. It sleeps while none is awaited.
 func (w *Watcher) Run(ctx context.Context) {
-	ticker := time.NewTicker(Poll)
-	defer ticker.Stop()
+	timer := time.NewTimer(Idle)
+	defer timer.Stop()
+	var all time.Time // when every awaited ban was looked up last
 	for {
-		if w.look() {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-			continue
+		now := w.now()
+		due := now.Sub(all) >= Idle
+		if due {
+			all = now
 		}
-		ticker.Stop()
+		if pause := w.look(now, due); pause > 0 {
+			timer.Reset(pause)
+		} else {
+			timer.Stop()
+		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-timer.C:
 		case <-w.wake:
 		}
-		ticker.Reset(Poll)
 	}
 }
 
-// look checks every awaited ban once and reports whether some are still awaited.
-func (w *Watcher) look() bool {
+// look checks the awaited bans once, all or only the likely ones, and returns when to look again: 0
+// when none is awaited.
+func (w *Watcher) look(now time.Time, all bool) (pause time.Duration) {
+	var seen []*Sighting
+	defer func() { // without the lock, since onSeen may take others
+		for _, s := range seen {
+			w.onSeen(s)
+		}
+	}()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	still := w.waiting[:0]
 	for _, s := range w.waiting {
+		hot := now.Sub(s.cause) < likely
+		if hot {
+			pause = Poll
+		}
+		if !hot && !all {
+			still = append(still, s)
+			continue
+		}
 		_, found, err := w.table.BanHit(netip.PrefixFrom(s.Addr, s.Addr.BitLen()))
 		if err != nil && w.err == nil {
 			w.err = err
@@ -110,9 +148,12 @@ func (w *Watcher) look() bool {
 		}
 		s.At = w.now()
 		close(s.Banned)
-		w.onSeen(s)
+		seen = append(seen, s)
 	}
 	clear(w.waiting[len(still):])
 	w.waiting = still
-	return len(still) > 0
+	if pause == 0 && len(still) > 0 {
+		pause = Idle
+	}
+	return pause
 }

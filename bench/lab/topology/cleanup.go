@@ -147,7 +147,11 @@ func RemoveStale() ([]int, error) {
 	return owners, errors.Join(errs...)
 }
 
+// removeNamespace takes only the names that labs give, and only where namespaces are named.
 func removeNamespace(path string) error {
+	if _, ours := Owner(filepath.Base(path)); !ours || filepath.Dir(path) != namespaceDir {
+		return fmt.Errorf("%s is no network namespace of a lab: it is left alone", path)
+	}
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err == nil {
 		killAll(st.Ino)
@@ -183,8 +187,15 @@ func Alive(pid int) bool {
 	return err == nil && fields[0] != "Z" && fields[0] != "X"
 }
 
-// killAll kills the processes in a namespace and waits a little for their end.
+// killAll kills the processes in a namespace and waits a little for their end. Never those in the
+// machine's or the caller's own, whatever the name of a stale namespace was put on.
 func killAll(inode uint64) {
+	for _, of := range []string{"1", "thread-self"} { // the first thread of self may be inside a namespace
+		var st unix.Stat_t
+		if err := unix.Stat("/proc/"+of+"/ns/net", &st); err == nil && st.Ino == inode {
+			return
+		}
+	}
 	for range 50 {
 		pids := processesIn(inode)
 		if len(pids) == 0 {
