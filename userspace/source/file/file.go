@@ -69,6 +69,9 @@ type Source struct {
 	kind  string
 	count counters
 
+	position   sync.Once
+	positioned chan struct{} // closed by position
+
 	mu    sync.Mutex
 	files []FileStats
 }
@@ -99,8 +102,12 @@ func New(cfg Config) (*Source, error) {
 	setDefault(&cfg.Linger, DefaultLinger)
 	setDefault(&cfg.MaxLine, DefaultMaxLine)
 	setDefault(&cfg.MaxFiles, DefaultMaxFiles)
-	return &Source{cfg: cfg, kind: cfg.Labels["type"]}, nil
+	return &Source{cfg: cfg, kind: cfg.Labels["type"], positioned: make(chan struct{})}, nil
 }
+
+// Positioned returns a channel that is closed once it is settled where reading of every file that
+// was there begins. What is written after that is never passed over, also at the very first start.
+func (s *Source) Positioned() <-chan struct{} { return s.positioned }
 
 func setDefault[T int | time.Duration](field *T, value T) {
 	if *field <= 0 {

@@ -74,6 +74,7 @@ func (f *follower) pass(ctx context.Context, w *watcher, scan bool) error {
 			f.scan()
 			if first {
 				f.cfg.Offsets.Scanned(f.kind, f.cfg.Patterns)
+				f.position.Do(func() { close(f.positioned) })
 			}
 			w.follow(f)
 			f.save()

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // running is a source that runs in a goroutine.
 type running struct {
+	*Source
 	lines chan string
 	done  chan func() // of each batch
 	end   func() error
@@ -40,7 +41,7 @@ func mustRun(t *testing.T, cfg Config) *running {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &running{lines: make(chan string, 10000), done: make(chan func(), 10000)}
+	r := &running{Source: s, lines: make(chan string, 10000), done: make(chan func(), 10000)}
 	ended := make(chan error, 1)
 	go func() {
 		ended <- s.Run(ctx, func(b source.Batch) error {
@@ -63,6 +64,17 @@ func (r *running) mustGive(t *testing.T, want ...string) {
 			t.Fatalf("line %q, want %q", got, w)
 		}
 	}
+}
+
+func TestWhatIsWrittenOnceASourceIsPositionedIsRead(t *testing.T) {
+	rig := newRig(t)
+	rig.write("app.log", "before\n")
+	cfg := rig.cfg
+	cfg.Patterns, cfg.Offsets = []string{filepath.Join(rig.dir, "app.log")}, NewOffsets(rig.state)
+	r := mustRun(t, cfg)
+	<-r.Positioned()
+	rig.write("app.log", "after\n")
+	r.mustGive(t, "after")
 }
 
 func TestInotifyTellsOfLinesAndRotationsWithoutAPoll(t *testing.T) {
