@@ -45,8 +45,9 @@ func newVerifyCommand(a *app) *cobra.Command {
 		Short: "Prove with a test packet that the kernel does what the decisions say",
 		Long: `Prove that the kernel does what the decisions say: a packet from the address is run
 through the loaded program, and its verdict is compared with that of the desired set.
-Nothing is sent on any network. Without an address every active ban is tested, up to
-1000 of them. The exit code is 1 when a verdict differs.
+Nothing is sent on any network; the counters count the packet like any other. Without
+an address every active ban is tested, up to 1000 of them. The exit code is 1 when a
+verdict differs.
 
 Without a running daemon the desired set is what the kernel tables say.`,
 		Example: `  gabion verify 192.0.2.1

@@ -51,8 +51,9 @@ func (s System) SessionClients() ([]netip.Addr, error) {
 	if trouble != nil {
 		return out, trouble
 	}
-	if hidden {
-		return out, fmt.Errorf("%w: environments of other users' processes cannot be read, so their SSH sessions are not protected: give gabion the capability CAP_SYS_PTRACE", ErrPartly)
+	if len(hidden) > 0 {
+		return out, fmt.Errorf("%w: the environments of %d processes cannot be read (the first: process %s), so an SSH session that only they prove is not protected: give gabion the capability CAP_SYS_PTRACE if it lacks it",
+			ErrPartly, len(hidden), hidden[0])
 	}
 	return out, nil
 }
@@ -74,15 +75,15 @@ func processes(proc string) ([]string, error) {
 	}), nil
 }
 
-// claimedSessions returns what the environments of processes call their SSH connection. Some
-// environments may be hidden from us; processes that end meanwhile are not missed.
-func claimedSessions(proc string, pids []string) (out []Session, hidden bool) {
+// claimedSessions returns what the environments of processes call their SSH connection, and the
+// processes whose environment is hidden from us. Those that end meanwhile are not missed.
+func claimedSessions(proc string, pids []string) (out []Session, hidden []string) {
 	seen := map[Session]bool{}
 	buf := make([]byte, maxEnviron)
 	for _, pid := range pids {
 		env, err := readUpTo(filepath.Join(proc, pid, "environ"), buf)
 		if errors.Is(err, fs.ErrPermission) {
-			hidden = true
+			hidden = append(hidden, pid)
 		}
 		session, ok := parseSession(env)
 		if !ok || seen[session] {
