@@ -124,9 +124,9 @@ func checkLogs(cfg *config.Config) []doctor.Finding {
 
 func printFindings(w io.Writer, findings []doctor.Finding) error {
 	for _, f := range findings {
-		fmt.Fprintf(w, "%-4s  %s: %s\n", f.Level, printable(f.Subject, oneLine), printable(f.Detail, keepLines))
+		fmt.Fprintf(w, "%-7s  %s: %s\n", f.Level, printable(f.Subject, oneLine), printable(f.Detail, keepLines))
 		if f.Advice != "" {
-			fmt.Fprintf(w, "      -> %s\n", printable(f.Advice, keepLines))
+			fmt.Fprintf(w, "         -> %s\n", printable(f.Advice, keepLines))
 		}
 	}
 	return nil
