@@ -243,7 +243,10 @@ func (a *app) showCount(n int, verb, noun string) error {
 }
 
 func decisionType(d client.Decision) string {
-	if d.Simulated != nil && *d.Simulated {
+	switch {
+	case d.AllowedBy != "":
+		return d.Type + " (allowed)"
+	case d.Simulated != nil && *d.Simulated:
 		return d.Type + " (simulated)"
 	}
 	return d.Type

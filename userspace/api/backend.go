@@ -23,6 +23,8 @@ type Backend interface {
 	Active(ctx context.Context) ([]*decision.Decision, error)
 	// Hits returns the packets that the kernel counted for exactly this prefix.
 	Hits(p netip.Prefix) (packets uint64, ok bool)
+	// Allowed reports whether no ban can stop the prefix, and why.
+	Allowed(p netip.Prefix) (reason string, ok bool)
 	// End lifts decisions from the kernel and in the record.
 	End(ctx context.Context, ids []uint64) error
 

@@ -37,7 +37,7 @@ func (s *Server) getDecisions(w http.ResponseWriter, r *http.Request) error {
 		}
 		wire := client.FromDecision(d, now)
 		if details {
-			wire = wire.WithDetails(d, s.hits(d))
+			wire = s.withDetails(wire, d)
 		}
 		out = append(out, wire)
 		if page.full() {
@@ -47,16 +47,21 @@ func (s *Server) getDecisions(w http.ResponseWriter, r *http.Request) error {
 	return respond(w, http.StatusOK, out)
 }
 
-func (s *Server) hits(d *decision.Decision) *uint64 {
+// withDetails adds what the kernel counted for a ban, and what keeps the ban from having any effect.
+func (s *Server) withDetails(wire client.Decision, d *decision.Decision) client.Decision {
 	p, err := d.Prefix()
 	if err != nil || d.Type != decision.TypeBan {
-		return nil
+		return wire.WithDetails(d, nil)
 	}
-	n, ok := s.backend.Hits(p)
-	if !ok {
-		return nil
+	var hits *uint64
+	if n, ok := s.backend.Hits(p); ok {
+		hits = &n
 	}
-	return &n
+	wire = wire.WithDetails(d, hits)
+	if reason, ok := s.backend.Allowed(p); ok {
+		wire.AllowedBy = reason
+	}
+	return wire
 }
 
 // page is the part of a list that was asked for.

@@ -70,7 +70,10 @@ func (f *fakeBackend) Alert(_ context.Context, id int64) (*decision.Alert, error
 func (f *fakeBackend) Active(context.Context) ([]*decision.Decision, error) {
 	return f.active, f.failure
 }
-func (f *fakeBackend) Hits(p netip.Prefix) (uint64, bool)             { return 7, p.IsSingleIP() }
+func (f *fakeBackend) Hits(p netip.Prefix) (uint64, bool) { return 7, p.IsSingleIP() }
+func (f *fakeBackend) Allowed(p netip.Prefix) (string, bool) {
+	return "on the allowlist: 192.0.2.0/24", netip.MustParsePrefix("192.0.2.0/24").Contains(p.Addr())
+}
 func (f *fakeBackend) Allows(context.Context) ([]client.Allow, error) { return f.allows, nil }
 func (f *fakeBackend) Status() client.Status                          { return client.Status{Version: "test"} }
 

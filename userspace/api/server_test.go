@@ -51,6 +51,19 @@ func TestDecisionsHaveTheShapeThatBouncersKnow(t *testing.T) {
 	}
 }
 
+func TestDetailsSayWhatTheKernelCountedAndWhatAllowsTheAddress(t *testing.T) {
+	srv := mustServer(t, newFake())
+	for query, want := range map[string]string{
+		"ip=192.0.2.1&details=true":   `"hits":7,"allowed_by":"on the allowlist: 192.0.2.0/24"}`,
+		"ip=2001:db8::1&details=true": `"hits":7}`,
+	} {
+		status, body := ask(t, srv, "GET", "/v1/decisions?"+query, "")
+		if status != 200 || !strings.Contains(body, want) {
+			t.Errorf("decisions?%s = %d %s, want %s in it", query, status, body, want)
+		}
+	}
+}
+
 func TestDecisionFiltersSelect(t *testing.T) {
 	srv := mustServer(t, newFake())
 	c := mustClient(t, srv)

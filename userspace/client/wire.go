@@ -72,7 +72,8 @@ type Decision struct {
 	// Sent when the request says details=true.
 	AlertID   int64   `json:"alert_id,omitempty"`
 	CreatedAt string  `json:"created_at,omitempty"`
-	Hits      *uint64 `json:"hits,omitempty"` // packets; nil when the kernel table has no such entry
+	Hits      *uint64 `json:"hits,omitempty"`       // packets; nil when the kernel table has no such entry
+	AllowedBy string  `json:"allowed_by,omitempty"` // why the ban has no effect: what allows its whole prefix
 }
 
 // Deleted is the answer to DELETE: a count, as text.

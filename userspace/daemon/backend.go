@@ -87,6 +87,9 @@ func (b backend) Hits(p netip.Prefix) (uint64, bool) {
 	return rule.Hits, ok && err == nil
 }
 
+// Allowed implements api.Backend.
+func (b backend) Allowed(p netip.Prefix) (string, bool) { return b.enforcer.Allowed(p) }
+
 // End implements api.Backend.
 func (b backend) End(ctx context.Context, ids []uint64) error {
 	b.log.Info("decisions ended by a client", "count", len(ids))
