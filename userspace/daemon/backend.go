@@ -97,13 +97,9 @@ func (b backend) End(ctx context.Context, ids []uint64) error {
 	kernel := b.enforcer.Unban(ids)
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
-	st, err := b.record.Get()
-	if err == nil {
-		// What was decided a moment ago may still wait in the queue; the update comes behind it.
-		err = st.EndDecisions(ctx, ids, b.now())
-	}
+	err := b.record.End(ctx, ids, b.now())
 	if err != nil {
-		err = fmt.Errorf("ended in the kernel, but not on record, so that a restart would bring it back: %w", err)
+		err = fmt.Errorf("ended in the kernel, but not yet on record: until it is, a restart would bring it back: %w", err)
 	}
 	return errors.Join(kernel, err)
 }

@@ -63,11 +63,14 @@ func (d *Daemon) reopen(ctx context.Context) {
 	}
 }
 
-// checkRecord reports a record that cannot be written at the moment.
-func (d *Daemon) checkRecord(context.Context) {
+// checkRecord reports a record that cannot be written at the moment, and writes what it owes.
+func (d *Daemon) checkRecord(ctx context.Context) {
 	if _, err := d.record.Get(); err != nil {
 		return // reported by whoever tries to open it
 	}
+	retry, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	d.record.RetryEnds(retry)
 	d.health.Report("record", d.record.Stats().Err)
 }
 

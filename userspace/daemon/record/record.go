@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,10 +38,17 @@ type Record struct {
 	health *health.Board
 	store  atomic.Pointer[store.Store]
 
-	mu   sync.Mutex // guards what follows while store is nil
+	mu   sync.Mutex // guards what follows; held, lost and why matter only while store is nil
 	held []*decision.Alert
 	lost uint64
 	why  error
+	ends []end // not on record yet, oldest first
+}
+
+// end is decisions that are over since a point in time.
+type end struct {
+	ids []uint64
+	at  time.Time
 }
 
 // New returns a record in a directory; nothing is opened yet.
@@ -58,6 +66,8 @@ func (r *Record) Open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Before anybody reads what is active: who was unbanned meanwhile must not come back.
+	r.ends = r.writeEnds(ctx, st, r.ends)
 	for _, a := range r.held {
 		_ = st.Append(a) // a loss is counted and logged by the store
 	}
@@ -107,6 +117,53 @@ func (r *Record) Append(a *decision.Alert) error {
 		return store.ErrQueueFull
 	}
 	r.held = append(r.held, a)
+	return nil
+}
+
+// End puts on record that decisions are over. When that fails it is remembered, and tried again by
+// RetryEnds and Open; only a restart before that forgets it.
+func (r *Record) End(ctx context.Context, ids []uint64, at time.Time) error {
+	st, err := r.Get()
+	if err == nil {
+		// What was decided a moment ago may still wait in the queue; the update comes behind it.
+		err = st.EndDecisions(ctx, ids, at)
+	}
+	if err == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ends) >= maxHeld {
+		return fmt.Errorf("%w; too many wait already, so a restart would bring them back", err)
+	}
+	r.ends = append(r.ends, end{ids: slices.Clone(ids), at: at})
+	return err
+}
+
+// RetryEnds tries to put on record what End could not.
+func (r *Record) RetryEnds(ctx context.Context) {
+	st := r.store.Load()
+	if st == nil {
+		return
+	}
+	r.mu.Lock()
+	ends := r.ends
+	r.ends = nil
+	r.mu.Unlock()
+	rest := r.writeEnds(ctx, st, ends) // not under the lock: the disk may be slow
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ends = append(rest, r.ends...)
+}
+
+// writeEnds returns what is left: it stops at the first that fails, for the others would, too.
+func (r *Record) writeEnds(ctx context.Context, st *store.Store, ends []end) []end {
+	for i, e := range ends {
+		if err := st.EndDecisions(ctx, e.ids, e.at); err != nil {
+			r.log.Warn("ended decisions still not on record", "waiting", len(ends)-i, "err", err)
+			return ends[i:]
+		}
+	}
 	return nil
 }
 
