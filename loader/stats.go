@@ -79,10 +79,7 @@ func (s *Stats) add(o Stats, sign int) {
 	}
 }
 
-// Passed is the number of packets that went on to the stack.
-func (s Stats) Passed() uint64 { return s.Received - s.Dropped() }
-
-// Dropped is the number of packets that did not.
+// Dropped is the number of packets that did not go on to the stack.
 func (s Stats) Dropped() uint64 { return s.DroppedV4 + s.DroppedV6 + s.DroppedTags }
 
 // Counters lists all counters, in the order of the struct.

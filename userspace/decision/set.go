@@ -97,12 +97,6 @@ func (s *Set) Get(id uint64) (*Decision, bool) {
 	return nil, false
 }
 
-// At returns the decisions on exactly p, the effective one of them first.
-func (s *Set) At(p netip.Prefix) []*Decision {
-	list, _ := s.prefixes.Get(p)
-	return decisions(nil, list)
-}
-
 // Find returns the decisions that cover addr, the most specific prefix first.
 func (s *Set) Find(addr netip.Addr) []*Decision {
 	addr = addr.Unmap().WithZone("")
@@ -186,27 +180,6 @@ func Same(want, have Rule) bool {
 	apart := want.Until.Sub(have.Until).Abs()
 	return want.Prefix == have.Prefix && want.Class == have.Class &&
 		want.DecisionID == have.DecisionID && apart <= UntilSlack
-}
-
-// Diff returns what turns have into want: entries to write, which replace an entry of the same
-// prefix, and prefixes to delete. Entries that are the same already are in neither.
-func Diff(want, have iter.Seq[Rule]) (add []Rule, del []netip.Prefix) {
-	is := map[netip.Prefix]Rule{}
-	for r := range have {
-		is[r.Prefix] = r
-	}
-	for r := range want {
-		old, ok := is[r.Prefix]
-		if !ok || !Same(r, old) {
-			add = append(add, r)
-		}
-		delete(is, r.Prefix)
-	}
-	for p := range is {
-		del = append(del, p)
-	}
-	slices.SortFunc(del, netip.Prefix.Compare)
-	return add, del
 }
 
 // Stronger reports whether a beats b: drop beats shadow, then the later end wins.

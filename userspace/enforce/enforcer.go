@@ -230,24 +230,7 @@ func (e *Enforcer) Unban(ids []uint64) error {
 func (e *Enforcer) unban(ids []uint64) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_, err := e.remove(ids)
-	return err
-}
-
-// UnbanPrefix ends every decision on exactly p, and returns them.
-func (e *Enforcer) UnbanPrefix(p netip.Prefix) ([]*decision.Decision, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var ids []uint64
-	for _, d := range e.set.At(p) {
-		ids = append(ids, d.ID)
-	}
-	return e.remove(ids)
-}
-
-func (e *Enforcer) remove(ids []uint64) ([]*decision.Decision, error) {
-	gone := e.set.Remove(ids...)
-	return gone, e.forget(gone, e.now())
+	return e.forget(e.set.Remove(ids...), e.now())
 }
 
 // Expire takes ended decisions out of the set and the kernel, and returns them. The kernel compares

@@ -33,13 +33,6 @@ func (a *Acks[P]) Add(position P) (done func()) {
 	return func() { a.finish(entry) }
 }
 
-// Pending returns how many positions have not been released.
-func (a *Acks[P]) Pending() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.queue)
-}
-
 func (a *Acks[P]) finish(entry *ack[P]) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
