@@ -98,6 +98,23 @@ func (d *Document) Has(key string) bool {
 	return false
 }
 
+// Items returns the values of a list, and of anything else the document itself, for keys that take
+// one value or many. Null has none.
+func (d *Document) Items() []*Document {
+	n := resolveAlias(d.node)
+	if n.Kind != yaml.SequenceNode {
+		if isNull(n) {
+			return nil
+		}
+		return []*Document{d}
+	}
+	out := make([]*Document, len(n.Content))
+	for i, c := range n.Content {
+		out[i] = &Document{src: d.src, node: c}
+	}
+	return out
+}
+
 func (d *Document) pos(n *yaml.Node) Position { return d.src.position(n.Line, n.Column) }
 
 // checkBounds refuses nesting, alias expansion and anchors that contain themselves before anything

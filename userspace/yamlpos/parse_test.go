@@ -68,6 +68,38 @@ func TestParseBoundsAliasExpansion(t *testing.T) {
 	}
 }
 
+func TestItemsAreTheValuesOfAListOrTheValueItself(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want []string // positions
+	}{
+		{"k: [a, b]", []string{"f.yaml:1:5", "f.yaml:1:8"}},
+		{"k: a", []string{"f.yaml:1:4"}},
+		{"k: {a: b}", []string{"f.yaml:1:4"}},
+		{"k: [~]", []string{"f.yaml:1:5"}},
+		{"k: []", nil},
+		{"k: ~", nil},
+		{"j: &x [a]\nk: *x", []string{"f.yaml:1:8"}},
+	} {
+		t.Run(tt.text, func(t *testing.T) {
+			var v struct {
+				J any
+				K *Document
+			}
+			if err := DecodeFile("f.yaml", []byte(tt.text), &v); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, d := range v.K.Items() {
+				got = append(got, d.Pos().String())
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("positions differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestParseBoundsSize(t *testing.T) {
 	_, err := Parse("f.yaml", []byte(strings.Repeat(" ", maxBytes+1)))
 	if err == nil || err.Error() != "f.yaml: file is larger than 2 MiB" {
