@@ -12,6 +12,7 @@
 #include "maps.h"
 #include "meter.h"
 #include "packet.h"
+#include "sample.h"
 
 enum verdict {
 	PASS = 0,
@@ -84,7 +85,9 @@ static __always_inline enum verdict account(struct stats *st, const struct frame
 	return PASS;
 }
 
-static __always_inline enum outcome inspect_source(const struct packet *pkt, clock_fn clock)
+/* Asks the bans and the allow entries; class is that of the ban when the packet is dropped. */
+static __always_inline enum outcome inspect_source(const struct packet *pkt, clock_fn clock,
+						   __u8 *class)
 {
 	struct ban *ban = NULL;
 	struct allow *allow;
@@ -106,13 +109,16 @@ static __always_inline enum outcome inspect_source(const struct packet *pkt, clo
 		__sync_fetch_and_add(&allow->hits, 1);
 		return O_ALLOWED;
 	}
-	if (ban)
+	if (ban) {
 		__sync_fetch_and_add(&ban->hits, 1);
+		*class = ban->class;
+	}
 	return O_DROPPED;
 }
 
 /* Parses as far as the source address and asks the bans about it. */
-static __always_inline enum outcome inspect(struct cursor *cur, struct packet *pkt, clock_fn clock)
+static __always_inline enum outcome inspect(struct cursor *cur, struct packet *pkt, clock_fn clock,
+					    __u8 *class)
 {
 	switch (parse_source(cur, pkt)) {
 	case NOT_IP:
@@ -126,24 +132,29 @@ static __always_inline enum outcome inspect(struct cursor *cur, struct packet *p
 	case PARSED:
 		break;
 	}
-	return inspect_source(pkt, clock);
+	return inspect_source(pkt, clock, class);
 }
 
 /* The outcome is counted before the connection counter runs, so that the verifier need not follow
- * each outcome through it: counted afterwards, it has three times as much to prove. */
-static __always_inline enum verdict filter(void *ctx, const struct frame *frame, clock_fn clock)
+ * each outcome through it: counted afterwards, it has three times as much to prove. Fills drop when
+ * it says DROP. */
+static __always_inline enum verdict filter(void *ctx, const struct frame *frame, clock_fn clock,
+					   struct drop *drop)
 {
 	struct cursor cur = {.pos = frame->data, .end = frame->end};
 	struct packet pkt = {};
 	enum outcome outcome;
 	__u32 zero = 0;
+	__u8 class = 0;
 	struct stats *st = bpf_map_lookup_elem(&stats, &zero);
 
 	if (!st) /* cannot be, but: "R0 invalid mem access 'map_value_or_null'" */
 		return PASS;
-	outcome = inspect(&cur, &pkt, clock);
-	if (account(st, frame, &pkt, outcome) == DROP)
+	outcome = inspect(&cur, &pkt, clock, &class);
+	if (account(st, frame, &pkt, outcome) == DROP) {
+		*drop = drop_of(&pkt, outcome == O_DROPPED ? DROPPED_BAN : DROPPED_TAGS, class);
 		return DROP;
+	}
 	if (pkt.family && outcome != O_ALLOWED) {
 		if (parse_ports(&cur, &pkt) < 0)
 			st->ext_limit++;

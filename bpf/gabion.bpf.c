@@ -17,9 +17,7 @@ static __always_inline __u64 boot_clock(void)
 	return bpf_ktime_get_boot_ns();
 }
 
-/* In the driver, or right behind it when the driver cannot (generic mode). */
-SEC("xdp")
-int gabion_xdp(struct xdp_md *ctx)
+static __always_inline struct frame xdp_frame(struct xdp_md *ctx)
 {
 	struct frame frame = {
 		.data = (void *)(long)ctx->data,
@@ -28,7 +26,49 @@ int gabion_xdp(struct xdp_md *ctx)
 	};
 
 	frame.len = xdp_frags ? bpf_xdp_get_buff_len(ctx) : frame.end - frame.data;
-	return filter(ctx, &frame, boot_clock) == DROP ? XDP_DROP : XDP_PASS;
+	return frame;
+}
+
+/* Takes a sample of a packet that gabion_xdp drops. */
+__noinline int sample_xdp(struct xdp_md *ctx, __u64 source_high, __u64 source_low, __u64 cause)
+{
+	struct frame frame = xdp_frame(ctx);
+	struct drop drop = {.source = {source_high, source_low}, .cause = cause};
+
+	return sample(&frame, &drop, boot_clock());
+}
+
+/* In the driver, or right behind it when the driver cannot (generic mode). */
+SEC("xdp")
+int gabion_xdp(struct xdp_md *ctx)
+{
+	struct frame frame = xdp_frame(ctx);
+	struct drop drop = {};
+
+	if (filter(ctx, &frame, boot_clock, &drop) == PASS)
+		return XDP_PASS;
+	if (is_sampling())
+		sample_xdp(ctx, drop.source[0], drop.source[1], drop.cause);
+	return XDP_DROP;
+}
+
+static __always_inline struct frame tc_frame(struct __sk_buff *skb)
+{
+	return (struct frame){
+		.data = (void *)(long)skb->data,
+		.end = (void *)(long)skb->data_end,
+		.len = skb->len,
+		.ifindex = skb->ingress_ifindex,
+	};
+}
+
+/* Takes a sample of a packet that gabion_tc drops. */
+__noinline int sample_tc(struct __sk_buff *skb, __u64 source_high, __u64 source_low, __u64 cause)
+{
+	struct frame frame = tc_frame(skb);
+	struct drop drop = {.source = {source_high, source_low}, .cause = cause};
+
+	return sample(&frame, &drop, boot_clock());
 }
 
 /* Behind the allocation of the packet buffer: where XDP cannot run or another program holds the
@@ -36,20 +76,26 @@ int gabion_xdp(struct xdp_md *ctx)
 SEC("tc")
 int gabion_tc(struct __sk_buff *skb)
 {
-	struct frame frame = {.len = skb->len, .ifindex = skb->ingress_ifindex};
+	struct frame frame;
+	struct drop drop = {};
 	__u32 head = skb->data_end - skb->data;
 
 	if (head < HEADERS && head < skb->len)
 		bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
-	frame.data = (void *)(long)skb->data;
-	frame.end = (void *)(long)skb->data_end;
-	return filter(skb, &frame, boot_clock) == DROP ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+	frame = tc_frame(skb);
+	if (filter(skb, &frame, boot_clock, &drop) == PASS)
+		return TC_ACT_UNSPEC;
+	if (is_sampling())
+		sample_tc(skb, drop.source[0], drop.source[1], drop.cause);
+	return TC_ACT_SHOT;
 }
 
 /* Tells the loader which ABI this object was built for. */
 const volatile __u32 abi_version = GABION_ABI;
 
-/* Nothing else makes the compiler describe the ring buffer's records in BTF. */
+/* Nothing else makes the compiler describe the ring buffers' records in BTF. */
 struct conn_event *event_type __attribute__((unused));
+struct drop_sample *sample_type __attribute__((unused));
+enum drop_reason *reason_type __attribute__((unused));
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

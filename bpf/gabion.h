@@ -18,7 +18,7 @@
 
 #include <linux/types.h>
 
-#define GABION_ABI 2
+#define GABION_ABI 3
 
 /* Sizes. Those marked "loader" are defaults that user space replaces when it creates the maps. */
 #define CLASSES	      16	    /* ban classes */
@@ -29,6 +29,8 @@
 #define SUSPECT_CELLS 4096	    /* power of two */
 #define EVENT_RING    (1024 * 1024) /* bytes; power of two, multiple of the page size */
 #define FLOWS	      8		    /* power of two, at most 8: connections sampled per source */
+#define SAMPLE_RING   (256 * 1024)  /* bytes; power of two, multiple of the page size */
+#define SAMPLE_BYTES  96	    /* of a dropped packet: what a sample holds of it */
 
 /* What is done with a source whose ban is of a class. */
 enum class_mode {
@@ -123,7 +125,7 @@ struct claim {
 	__u64 kind;  /* enum report */
 };
 
-/* Reports one CPU has written in the running second. */
+/* Reports or samples that one CPU has written in the running second. */
 struct budget {
 	__u64 start; /* ns */
 	__u64 used;
@@ -142,6 +144,33 @@ struct conn_event {
 	__u8 family;	  /* 4 or 6 */
 	__u8 established; /* 1: the sampled handshakes were completed. 0: the address may be forged
 			   */
+};
+
+/* What dropped a packet. */
+enum drop_reason {
+	DROPPED_BAN = 1,  /* a ban of its source */
+	DROPPED_TAGS = 2, /* more VLAN tags than are walked: its source is hidden on purpose */
+};
+
+/* The request for samples of dropped packets, renewed while somebody follows them. */
+struct sampling {
+	__u64 until;  /* ns; samples are taken before it. 0: off, and all a dropped packet costs */
+	__u32 budget; /* samples per CPU and second */
+	__u32 pad;
+};
+
+/* A packet that was dropped. */
+struct drop_sample {
+	__u64 time;	 /* ns */
+	__u8 source[16]; /* IPv4-mapped for IPv4; zeros when family is 0 */
+	__u32 len;	 /* bytes, as received */
+	__u32 ifindex;
+	__u8 reason;   /* enum drop_reason */
+	__u8 class;    /* DROPPED_BAN: of the ban */
+	__u8 family;   /* 4 or 6; 0: the source is not known */
+	__u8 captured; /* bytes of data in use, 0..SAMPLE_BYTES */
+	__u8 pad[4];
+	__u8 data[SAMPLE_BYTES]; /* the frame from its Ethernet header on */
 };
 
 /*
@@ -176,7 +205,10 @@ struct stats {
 	__u64 events;		/* reports written */
 	__u64 events_unproven;	/* of these, with established = 0 */
 	__u64 events_full;	/* not written, ring full; tried again with the next connection */
-	__u64 events_over_budget; /* not written, this CPU's budget is used up; likewise */
+	__u64 events_over_budget;  /* not written, this CPU's budget is used up; likewise */
+	__u64 samples;		   /* samples of dropped packets written */
+	__u64 samples_full;	   /* not written, ring full */
+	__u64 samples_over_budget; /* not written, this CPU's budget is used up */
 };
 
 /* Who made the maps, and for which program. */
@@ -196,7 +228,9 @@ _Static_assert(sizeof(struct meter) == 16, "meter");
 _Static_assert(sizeof(struct conn) == 80, "conn");
 _Static_assert(sizeof(struct claim) == 32, "claim");
 _Static_assert(sizeof(struct conn_event) == 48, "conn_event");
-_Static_assert(sizeof(struct stats) == 26 * 8, "stats");
+_Static_assert(sizeof(struct sampling) == 16, "sampling");
+_Static_assert(sizeof(struct drop_sample) == 40 + SAMPLE_BYTES, "drop_sample");
+_Static_assert(sizeof(struct stats) == 29 * 8, "stats");
 _Static_assert(sizeof(struct abi) == 16, "abi");
 
 #endif

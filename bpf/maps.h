@@ -118,6 +118,30 @@ struct {
 	__uint(max_entries, EVENT_RING);
 } events SEC(".maps");
 
+/* The only entry asks for samples of dropped packets. Written by whoever follows them, one process
+ * at a time; the kernel writes "off" when the request has ended. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct sampling);
+	__uint(max_entries, 1);
+} sampling SEC(".maps");
+
+/* The only entry counts this CPU's samples of the running second. Written by the kernel. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct budget);
+	__uint(max_entries, 1);
+} sampled SEC(".maps");
+
+/* struct drop_sample. Written by the kernel, read by whoever follows. Full: the sample is counted
+ * as samples_full and lost. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, SAMPLE_RING);
+} samples SEC(".maps");
+
 /* The only entry says which version made these maps. Written once by the loader. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -51,12 +51,25 @@ static __always_inline struct frame frame_of(struct xdp_md *ctx)
 	return frame;
 }
 
+__noinline int test_sample(struct xdp_md *ctx, __u64 source_high, __u64 source_low, __u64 cause)
+{
+	struct frame frame = frame_of(ctx);
+	struct drop drop = {.source = {source_high, source_low}, .cause = cause};
+
+	return sample(&frame, &drop, test_clock());
+}
+
 SEC("xdp")
 int test_filter(struct xdp_md *ctx)
 {
 	struct frame frame = frame_of(ctx);
+	struct drop drop = {};
 
-	return filter(ctx, &frame, test_clock) == DROP ? XDP_DROP : XDP_PASS;
+	if (filter(ctx, &frame, test_clock, &drop) == PASS)
+		return XDP_PASS;
+	if (is_sampling())
+		test_sample(ctx, drop.source[0], drop.source[1], drop.cause);
+	return XDP_DROP;
 }
 
 SEC("xdp")

@@ -15,6 +15,8 @@ var (
 	ErrVersion = errors.New("pinned by another version of gabion")
 	// ErrBusy says that another process holds the data plane for writing.
 	ErrBusy = errors.New("another gabion process is using it")
+	// ErrFollowed says that another process reads the samples of dropped packets.
+	ErrFollowed = errors.New("another process follows dropped packets: end it first")
 	// ErrUnsupported says that this kernel, or this user, cannot do what is needed.
 	ErrUnsupported = errors.New("this machine cannot run gabion's kernel programs")
 	// ErrReadOnly says that a Plane was opened for reading only.

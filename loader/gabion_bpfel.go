@@ -86,6 +86,27 @@ type bpfConnEvent struct {
 	Established uint8
 }
 
+type bpfDropReason uint32
+
+const (
+	bpfDropReasonDROPPED_BAN  bpfDropReason = 1
+	bpfDropReasonDROPPED_TAGS bpfDropReason = 2
+)
+
+type bpfDropSample struct {
+	_        structs.HostLayout
+	Time     uint64
+	Source   [16]uint8
+	Len      uint32
+	Ifindex  uint32
+	Reason   uint8
+	Class    uint8
+	Family   uint8
+	Captured uint8
+	Pad      [4]uint8
+	Data     [96]uint8
+}
+
 type bpfMeter struct {
 	_      structs.HostLayout
 	Window uint64
@@ -105,39 +126,49 @@ type bpfPrefix6 struct {
 	Addr      [16]uint8
 }
 
+type bpfSampling struct {
+	_      structs.HostLayout
+	Until  uint64
+	Budget uint32
+	Pad    uint32
+}
+
 type bpfSource struct {
 	_    structs.HostLayout
 	Addr [16]uint8
 }
 
 type bpfStats struct {
-	_                structs.HostLayout
-	Received         uint64
-	ReceivedBytes    uint64
-	PassedV4         uint64
-	PassedV6         uint64
-	PassedNonIp      uint64
-	Truncated        uint64
-	Malformed        uint64
-	DisabledV4       uint64
-	DisabledV6       uint64
-	ExpiredV4        uint64
-	ExpiredV6        uint64
-	ShadowedV4       uint64
-	ShadowedV6       uint64
-	AllowedV4        uint64
-	AllowedV6        uint64
-	DroppedV4        uint64
-	DroppedV6        uint64
-	DroppedTags      uint64
-	DroppedBytes     uint64
-	ExtLimit         uint64
-	Connections      uint64
-	ConnectionsFull  uint64
-	Events           uint64
-	EventsUnproven   uint64
-	EventsFull       uint64
-	EventsOverBudget uint64
+	_                 structs.HostLayout
+	Received          uint64
+	ReceivedBytes     uint64
+	PassedV4          uint64
+	PassedV6          uint64
+	PassedNonIp       uint64
+	Truncated         uint64
+	Malformed         uint64
+	DisabledV4        uint64
+	DisabledV6        uint64
+	ExpiredV4         uint64
+	ExpiredV6         uint64
+	ShadowedV4        uint64
+	ShadowedV6        uint64
+	AllowedV4         uint64
+	AllowedV6         uint64
+	DroppedV4         uint64
+	DroppedV6         uint64
+	DroppedTags       uint64
+	DroppedBytes      uint64
+	ExtLimit          uint64
+	Connections       uint64
+	ConnectionsFull   uint64
+	Events            uint64
+	EventsUnproven    uint64
+	EventsFull        uint64
+	EventsOverBudget  uint64
+	Samples           uint64
+	SamplesFull       uint64
+	SamplesOverBudget uint64
 }
 
 // Names of all BPF objects in the ELF.
@@ -155,6 +186,9 @@ const (
 	bpfMapConns        = "conns"
 	bpfMapEvents       = "events"
 	bpfMapMeters       = "meters"
+	bpfMapSampled      = "sampled"
+	bpfMapSamples      = "samples"
+	bpfMapSampling     = "sampling"
 	bpfMapStats        = "stats"
 	bpfMapSuspects     = "suspects"
 	bpfProgGabionTc    = "gabion_tc"
@@ -162,6 +196,8 @@ const (
 	bpfVarAbiVersion   = "abi_version"
 	bpfVarEventType    = "event_type"
 	bpfVarEventsBudget = "events_budget"
+	bpfVarReasonType   = "reason_type"
+	bpfVarSampleType   = "sample_type"
 	bpfVarXdpFrags     = "xdp_frags"
 )
 
@@ -226,6 +262,9 @@ type bpfMapSpecs struct {
 	Conns    *ebpf.MapSpec `ebpf:"conns"`
 	Events   *ebpf.MapSpec `ebpf:"events"`
 	Meters   *ebpf.MapSpec `ebpf:"meters"`
+	Sampled  *ebpf.MapSpec `ebpf:"sampled"`
+	Samples  *ebpf.MapSpec `ebpf:"samples"`
+	Sampling *ebpf.MapSpec `ebpf:"sampling"`
 	Stats    *ebpf.MapSpec `ebpf:"stats"`
 	Suspects *ebpf.MapSpec `ebpf:"suspects"`
 }
@@ -237,6 +276,8 @@ type bpfVariableSpecs struct {
 	AbiVersion   *ebpf.VariableSpec `ebpf:"abi_version"`
 	EventType    *ebpf.VariableSpec `ebpf:"event_type"`
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
+	ReasonType   *ebpf.VariableSpec `ebpf:"reason_type"`
+	SampleType   *ebpf.VariableSpec `ebpf:"sample_type"`
 	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
 }
 
@@ -271,6 +312,9 @@ type bpfMaps struct {
 	Conns    *ebpf.Map `ebpf:"conns"`
 	Events   *ebpf.Map `ebpf:"events"`
 	Meters   *ebpf.Map `ebpf:"meters"`
+	Sampled  *ebpf.Map `ebpf:"sampled"`
+	Samples  *ebpf.Map `ebpf:"samples"`
+	Sampling *ebpf.Map `ebpf:"sampling"`
 	Stats    *ebpf.Map `ebpf:"stats"`
 	Suspects *ebpf.Map `ebpf:"suspects"`
 }
@@ -288,6 +332,9 @@ func (m *bpfMaps) Close() error {
 		m.Conns,
 		m.Events,
 		m.Meters,
+		m.Sampled,
+		m.Samples,
+		m.Sampling,
 		m.Stats,
 		m.Suspects,
 	)
@@ -300,6 +347,8 @@ type bpfVariables struct {
 	AbiVersion   *ebpf.Variable `ebpf:"abi_version"`
 	EventType    *ebpf.Variable `ebpf:"event_type"`
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
+	ReasonType   *ebpf.Variable `ebpf:"reason_type"`
+	SampleType   *ebpf.Variable `ebpf:"sample_type"`
 	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`
 }
 

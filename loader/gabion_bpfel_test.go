@@ -113,39 +113,49 @@ type testbpfPrefix6 struct {
 	Addr      [16]uint8
 }
 
+type testbpfSampling struct {
+	_      structs.HostLayout
+	Until  uint64
+	Budget uint32
+	Pad    uint32
+}
+
 type testbpfSource struct {
 	_    structs.HostLayout
 	Addr [16]uint8
 }
 
 type testbpfStats struct {
-	_                structs.HostLayout
-	Received         uint64
-	ReceivedBytes    uint64
-	PassedV4         uint64
-	PassedV6         uint64
-	PassedNonIp      uint64
-	Truncated        uint64
-	Malformed        uint64
-	DisabledV4       uint64
-	DisabledV6       uint64
-	ExpiredV4        uint64
-	ExpiredV6        uint64
-	ShadowedV4       uint64
-	ShadowedV6       uint64
-	AllowedV4        uint64
-	AllowedV6        uint64
-	DroppedV4        uint64
-	DroppedV6        uint64
-	DroppedTags      uint64
-	DroppedBytes     uint64
-	ExtLimit         uint64
-	Connections      uint64
-	ConnectionsFull  uint64
-	Events           uint64
-	EventsUnproven   uint64
-	EventsFull       uint64
-	EventsOverBudget uint64
+	_                 structs.HostLayout
+	Received          uint64
+	ReceivedBytes     uint64
+	PassedV4          uint64
+	PassedV6          uint64
+	PassedNonIp       uint64
+	Truncated         uint64
+	Malformed         uint64
+	DisabledV4        uint64
+	DisabledV6        uint64
+	ExpiredV4         uint64
+	ExpiredV6         uint64
+	ShadowedV4        uint64
+	ShadowedV6        uint64
+	AllowedV4         uint64
+	AllowedV6         uint64
+	DroppedV4         uint64
+	DroppedV6         uint64
+	DroppedTags       uint64
+	DroppedBytes      uint64
+	ExtLimit          uint64
+	Connections       uint64
+	ConnectionsFull   uint64
+	Events            uint64
+	EventsUnproven    uint64
+	EventsFull        uint64
+	EventsOverBudget  uint64
+	Samples           uint64
+	SamplesFull       uint64
+	SamplesOverBudget uint64
 }
 
 // Names of all BPF objects in the ELF.
@@ -165,6 +175,9 @@ const (
 	testbpfMapEvents       = "events"
 	testbpfMapMeters       = "meters"
 	testbpfMapResults      = "results"
+	testbpfMapSampled      = "sampled"
+	testbpfMapSamples      = "samples"
+	testbpfMapSampling     = "sampling"
 	testbpfMapStats        = "stats"
 	testbpfMapSuspects     = "suspects"
 	testbpfProgTestFilter  = "test_filter"
@@ -236,6 +249,9 @@ type testbpfMapSpecs struct {
 	Events   *ebpf.MapSpec `ebpf:"events"`
 	Meters   *ebpf.MapSpec `ebpf:"meters"`
 	Results  *ebpf.MapSpec `ebpf:"results"`
+	Sampled  *ebpf.MapSpec `ebpf:"sampled"`
+	Samples  *ebpf.MapSpec `ebpf:"samples"`
+	Sampling *ebpf.MapSpec `ebpf:"sampling"`
 	Stats    *ebpf.MapSpec `ebpf:"stats"`
 	Suspects *ebpf.MapSpec `ebpf:"suspects"`
 }
@@ -281,6 +297,9 @@ type testbpfMaps struct {
 	Events   *ebpf.Map `ebpf:"events"`
 	Meters   *ebpf.Map `ebpf:"meters"`
 	Results  *ebpf.Map `ebpf:"results"`
+	Sampled  *ebpf.Map `ebpf:"sampled"`
+	Samples  *ebpf.Map `ebpf:"samples"`
+	Sampling *ebpf.Map `ebpf:"sampling"`
 	Stats    *ebpf.Map `ebpf:"stats"`
 	Suspects *ebpf.Map `ebpf:"suspects"`
 }
@@ -300,6 +319,9 @@ func (m *testbpfMaps) Close() error {
 		m.Events,
 		m.Meters,
 		m.Results,
+		m.Sampled,
+		m.Samples,
+		m.Sampling,
 		m.Stats,
 		m.Suspects,
 	)

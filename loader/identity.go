@@ -7,13 +7,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"io"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
 )
 
 // ABI is the version of the pinned maps that this binary makes and takes over (GABION_ABI).
-const ABI = 2
+const ABI = 3
 
 const (
 	tagSize  = 8             // bytes of a hash that make a tag (BPF_TAG_SIZE)
@@ -46,6 +47,10 @@ func tagOf(prog *ebpf.ProgramSpec) (string, error) {
 	var sum hash.Hash = sha256.New()
 	if version < sha256By {
 		sum = sha1.New()
+	}
+	// Marshalling puts the distances into calls of the program's own functions.
+	if err := prog.Instructions.Marshal(io.Discard, prog.ByteOrder); err != nil {
+		return "", fmt.Errorf("link functions: %w", err)
 	}
 	for _, ins := range prog.Instructions {
 		if ins.IsLoadFromMap() {

@@ -84,6 +84,7 @@ func byName(m *bpfMaps) map[string]**ebpf.Map {
 		bpfMapBans4: &m.Bans4, bpfMapBans6: &m.Bans6, bpfMapBudgets: &m.Budgets,
 		bpfMapClaims: &m.Claims, bpfMapClasses: &m.Classes, bpfMapConns: &m.Conns,
 		bpfMapEvents: &m.Events, bpfMapMeters: &m.Meters, bpfMapStats: &m.Stats,
-		bpfMapSuspects: &m.Suspects,
+		bpfMapSuspects: &m.Suspects, bpfMapSampling: &m.Sampling, bpfMapSampled: &m.Sampled,
+		bpfMapSamples: &m.Samples,
 	}
 }

@@ -30,14 +30,17 @@ type Stats struct {
 	DroppedV6   uint64
 	DroppedTags uint64 // more VLAN tags than are walked: the source is hidden on purpose
 
-	DroppedBytes     uint64
-	ExtLimit         uint64 // IPv6 with more extension headers than are walked: not metered
-	Connections      uint64 // new connections counted
-	ConnectionsFull  uint64 // not counted: the table had no room
-	Events           uint64 // reports written
-	EventsUnproven   uint64 // of these, sources that may be forged
-	EventsFull       uint64 // not written, ring full; tried again with the next connection
-	EventsOverBudget uint64 // not written, the CPU's budget is used up; likewise
+	DroppedBytes      uint64
+	ExtLimit          uint64 // IPv6 with more extension headers than are walked: not metered
+	Connections       uint64 // new connections counted
+	ConnectionsFull   uint64 // not counted: the table had no room
+	Events            uint64 // reports written
+	EventsUnproven    uint64 // of these, sources that may be forged
+	EventsFull        uint64 // not written, ring full; tried again with the next connection
+	EventsOverBudget  uint64 // not written, the CPU's budget is used up; likewise
+	Samples           uint64 // samples of dropped packets written
+	SamplesFull       uint64 // not written, ring full
+	SamplesOverBudget uint64 // not written, the CPU's budget is used up
 }
 
 // Counter is one of the kernel's counters as metrics show it.
@@ -111,5 +114,8 @@ func (s Stats) Counters() []Counter {
 		{"events_unproven", "", "Connection reports about sources that may be forged.", s.EventsUnproven},
 		{"events_full", "", "Connection reports put off because the ring buffer was full.", s.EventsFull},
 		{"events_over_budget", "", "Connection reports put off because the budget was used up.", s.EventsOverBudget},
+		{"samples", "", "Samples of dropped packets written for a follower.", s.Samples},
+		{"samples_full", "", "Samples of dropped packets lost because the ring buffer was full.", s.SamplesFull},
+		{"samples_over_budget", "", "Dropped packets not sampled because the budget was used up.", s.SamplesOverBudget},
 	}
 }
