@@ -1,0 +1,230 @@
+package table
+
+import (
+	"fmt"
+	"iter"
+	"math"
+	"sync/atomic"
+)
+
+const (
+	// Slots6 is the number of slots in a line of Hosts6.
+	Slots6 = 2
+	// Probes6 is the number of lines that an address may be in, beginning with the one of its hash.
+	Probes6 = 8
+
+	slotWords6 = LineWords / Slots6
+	last6      = Slots6 - 1
+)
+
+// The words of a slot.
+const (
+	hi6 = iota
+	lo6
+	meta6
+	hits6
+)
+
+// Hosts6 is the table of banned IPv6 addresses.
+//
+// A slot is four words: the address, meta = generation << 32 | class << 28 | expiry, and the hits.
+// A slot whose expiry is 0 is free; one whose meta is 0 never was in use, and only then does a second
+// slot keep readers from going on to the next line. As an address is more than one word, a reader
+// reads meta before and after it and believes neither when the generation changed: that happens
+// before the address of a slot is written, and never while the slot is in use.
+type Hosts6 struct {
+	mem  memory
+	ids  []uint64
+	key  [2]uint64
+	log2 int
+
+	live, tombs int
+}
+
+// Lines6 is the number of 64-byte lines of a table of 2^log2 lines: the hits are in them.
+func Lines6(log2 int) int {
+	return 1 << log2
+}
+
+// Log2For6 is the log2 from least to most for a table of n entries: at most 60 % of it is filled,
+// unless most is too small for that.
+func Log2For6(n, least, most int) int {
+	return log2For(n, Slots6, least, most)
+}
+
+// NewHosts6 makes a table of 2^log2 lines in mem, which holds as many or more, and takes over what is
+// in there: new memory is all zero. It fails when an entry is where no reader would find it, which
+// means that the key is another one or the memory was damaged.
+func NewHosts6(mem []uint64, log2 int, key [2]uint64) (*Hosts6, error) {
+	m, err := newMemory(mem, Lines6(log2), log2, key)
+	if err != nil {
+		return nil, fmt.Errorf("make IPv6 host table: %w", err)
+	}
+	h := &Hosts6{mem: m, ids: make([]uint64, Slots6<<log2), key: key, log2: log2}
+	for slot := range h.ids {
+		meta := h.word(slot, meta6)
+		switch {
+		case live6(meta):
+			k := h.slotKey(slot)
+			if at, _ := h.locate(k); at != slot {
+				return nil, fmt.Errorf("take over IPv6 host table: %s in slot %d of line %d cannot be found there",
+					k.Addr(), slot%Slots6, slot/Slots6)
+			}
+			h.live++
+		case meta != 0 && slot%Slots6 == last6:
+			h.tombs++
+		}
+	}
+	return h, nil
+}
+
+func live6(meta uint64) bool {
+	return meta&MaxExpiry != 0
+}
+
+func (h *Hosts6) word(slot, n int) uint64 {
+	return h.mem.load(slot*slotWords6 + n)
+}
+
+func (h *Hosts6) store(slot, n int, w uint64) {
+	h.mem.store(slot*slotWords6+n, w)
+}
+
+func (h *Hosts6) slotKey(slot int) Key6 {
+	return Key6{Hi: h.word(slot, hi6), Lo: h.word(slot, lo6)}
+}
+
+// locate returns the slot of the address and the slot that it would be put into, -1 for none. It
+// stops where a reader does.
+func (h *Hosts6) locate(k Key6) (at, free int) {
+	free = -1
+	line := Hash6(k, h.key, h.log2)
+	for range Probes6 {
+		var meta uint64
+		for i := range Slots6 {
+			slot := line*Slots6 + i
+			meta = h.word(slot, meta6)
+			switch {
+			case live6(meta):
+				if h.slotKey(slot) == k {
+					return slot, free
+				}
+			case free < 0:
+				free = slot
+			}
+		}
+		if meta == 0 {
+			break
+		}
+		line = (line + 1) & (1<<h.log2 - 1)
+	}
+	return -1, free
+}
+
+func (h *Hosts6) entry(slot int, meta uint64) Entry {
+	e := entry(meta)
+	e.ID, e.Hits = h.ids[slot], h.word(slot, hits6)
+	return e
+}
+
+// Find returns the entry of this address, also one that is over.
+func (h *Hosts6) Find(k Key6) (Entry, bool) {
+	slot, _ := h.locate(k)
+	if slot < 0 {
+		return Entry{}, false
+	}
+	return h.entry(slot, h.word(slot, meta6)), true
+}
+
+// Put writes the entry of this address: see Hosts.
+func (h *Hosts6) Put(k Key6, e Entry) bool {
+	if !e.valid() {
+		return false
+	}
+	slot, free := h.locate(k)
+	switch {
+	case slot >= 0:
+		generation := h.word(slot, meta6) >> 32
+		h.store(slot, meta6, generation<<32|e.state())
+	case free >= 0:
+		slot = free
+		h.insert(slot, k, e)
+	default:
+		return false
+	}
+	h.ids[slot] = e.ID
+	return true
+}
+
+func (h *Hosts6) insert(slot int, k Key6, e Entry) {
+	old := h.word(slot, meta6)
+	generation := uint64(nextGeneration(uint32(old >> 32)))
+	// From here on a reader that began with the slot's former address disbelieves what it read.
+	h.store(slot, meta6, generation<<32|removed)
+	h.store(slot, hi6, k.Hi)
+	h.store(slot, lo6, k.Lo)
+	h.store(slot, hits6, e.Hits)
+	h.store(slot, meta6, generation<<32|e.state())
+	if old != 0 && slot%Slots6 == last6 {
+		h.tombs--
+	}
+	h.live++
+}
+
+// nextGeneration leaves out 0, that of slots never used.
+func nextGeneration(g uint32) uint32 {
+	return max(g+1, 1)
+}
+
+// Remove takes the entry of this address out and says whether there was one.
+func (h *Hosts6) Remove(k Key6) bool {
+	slot, _ := h.locate(k)
+	if slot < 0 {
+		return false
+	}
+	// The generation stays, since the address does: a reader may still call it banned.
+	generation := max(h.word(slot, meta6)>>32, 1)
+	h.store(slot, meta6, generation<<32|removed)
+	if slot%Slots6 == last6 {
+		h.tombs++
+	}
+	h.ids[slot] = 0
+	h.live--
+	return true
+}
+
+// AddHits adds to the hits of this address and says whether it has an entry.
+func (h *Hosts6) AddHits(k Key6, n uint64) bool {
+	slot, _ := h.locate(k)
+	if slot < 0 {
+		return false
+	}
+	word := &h.mem.words[slot*slotWords6+hits6]
+	for {
+		old := atomic.LoadUint64(word)
+		if atomic.CompareAndSwapUint64(word, old, old+min(n, math.MaxUint64-old)) {
+			return true
+		}
+	}
+}
+
+// All goes through the entries in the order of memory: see Hosts.
+func (h *Hosts6) All() iter.Seq2[Key6, Entry] {
+	return func(yield func(Key6, Entry) bool) {
+		for slot := range h.ids {
+			meta := h.word(slot, meta6)
+			if live6(meta) && !yield(h.slotKey(slot), h.entry(slot, meta)) {
+				return
+			}
+		}
+	}
+}
+
+// Len is the number of entries.
+func (h *Hosts6) Len() int { return h.live }
+
+// Slots is the number of entries that memory has places for.
+func (h *Hosts6) Slots() int { return len(h.ids) }
+
+// Tombstones is the number of lines whose second slot is free and was in use.
+func (h *Hosts6) Tombstones() int { return h.tombs }

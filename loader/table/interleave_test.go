@@ -1,0 +1,196 @@
+package table
+
+import (
+	"iter"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// traffic is how the addresses of a table divide while a reader looks: what it finds of the first
+// two kinds is certain.
+type traffic[K comparable] struct {
+	stays []K // in the table all the time, some being renewed
+	never []K // never put
+	moves []K // put and removed
+}
+
+// divide puts what stays between addresses that move, so that it is spread over the probe range.
+func divide[K comparable](s subject[K], keys []K) traffic[K] {
+	var w traffic[K]
+	for i, k := range keys {
+		switch {
+		case i%3 == 2:
+			w.never = append(w.never, k)
+		case !s.Put(k, Entry{Class: 1, Expiry: 1}):
+		case i%3 == 1:
+			w.stays = append(w.stays, k)
+		default:
+			w.moves = append(w.moves, k)
+		}
+	}
+	return w
+}
+
+// change applies the n-th of an endless row of changes: renewals of what stays, and the rest comes
+// and goes.
+func (w traffic[K]) change(s subject[K], n, pick int) {
+	if n%4 == 3 {
+		k := w.stays[pick%len(w.stays)]
+		s.Put(k, Entry{Class: uint8(n % 4), Expiry: uint32(1 + n%100), Hits: 1})
+		return
+	}
+	k := w.moves[pick%len(w.moves)]
+	if !s.Remove(k) {
+		s.Put(k, Entry{Class: 2, Expiry: NoEnd, Hits: 2})
+	}
+}
+
+// wrong says what of a reader's finding cannot be, in words, or "".
+func (w traffic[K]) wrong(pick int, stays bool, find func(K) uint64) string {
+	if stays {
+		if find(w.stays[pick%len(w.stays)]) == 0 {
+			return "an address that stays was not found"
+		}
+	} else if find(w.never[pick%len(w.never)]) != 0 {
+		return "an address that never was there was found"
+	}
+	return ""
+}
+
+// steps turns a body into one that a test advances: it is handed a function that gives control back.
+func steps(body func(pause func())) (next func() bool, stop func()) {
+	advance, stop := iter.Pull(func(yield func(struct{}) bool) {
+		on := true
+		body(func() { on = on && yield(struct{}{}) })
+	})
+	return func() bool { _, more := advance(); return more }, stop
+}
+
+// interleave runs one lookup and some changes, switching between single loads and single stores in
+// an order of the property's choice.
+func interleave[K comparable](t *rapid.T, s subject[K], r *reader, keys []K, find func(K) uint64) {
+	w := divide(s, keys)
+	if len(w.stays) == 0 || len(w.moves) == 0 {
+		t.Skip("no address of each kind found room")
+	}
+	// A few changes first, for tombstones and slots that changed hands.
+	for i, pick := range rapid.SliceOfN(rapid.IntRange(0, 99), 0, 20).Draw(t, "before") {
+		w.change(s, i, pick)
+	}
+	changes := rapid.SliceOfN(rapid.IntRange(0, 99), 1, 8).Draw(t, "changes")
+	write, stopWrite := steps(func(pause func()) {
+		s.mem.stored = pause
+		for i, pick := range changes {
+			w.change(s, i, pick)
+		}
+	})
+	defer stopWrite()
+
+	pick, stays := rapid.IntRange(0, 99).Draw(t, "pick"), rapid.Bool().Draw(t, "stays")
+	var wrong string
+	read, stopRead := steps(func(pause func()) {
+		r.stepped = pause
+		wrong = w.wrong(pick, stays, find)
+	})
+	defer stopRead()
+
+	for range 200 {
+		next := read
+		if rapid.Bool().Draw(t, "store") {
+			next = write
+		}
+		if !next() {
+			break
+		}
+	}
+	for read() {
+	}
+	if wrong != "" {
+		t.Fatal(wrong)
+	}
+}
+
+func TestALookupIsRightWhateverTheWriterDoesBetweenItsLoads(t *testing.T) {
+	t.Run("IPv4", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) {
+			mem, log2, key := make([]uint64, Lines4(2)*LineWords), rapid.IntRange(1, 2).Draw(t, "log2"), drawKey(t)
+			s, err := newSubject4(mem, log2, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &reader{words: mem, key: key, log2: log2}
+			interleave(t, s, r, addresses4(15<<log2), r.find4)
+		})
+	})
+	t.Run("IPv6", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) {
+			mem, log2, key := make([]uint64, Lines6(2)*LineWords), rapid.IntRange(1, 2).Draw(t, "log2"), drawKey(t)
+			s, err := newSubject6(mem, log2, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &reader{words: mem, key: key, log2: log2}
+			interleave(t, s, r, addresses6(3), r.find6)
+		})
+	})
+}
+
+const stressChanges = 200_000
+
+// stress has readers look without pause, on CPUs of their own if there are any, at a table that is
+// changed.
+func stress[K comparable](t *testing.T, s subject[K], keys []K, find func(K) uint64) {
+	w := divide(s, keys)
+	var (
+		readers sync.WaitGroup
+		done    = make(chan struct{})
+		wrong   = make(chan string, 2)
+	)
+	// runReader looks for addresses of one kind; it ends when done is closed or at a wrong answer.
+	runReader := func(stays bool) {
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if err := w.wrong(n, stays, find); err != "" {
+				wrong <- err
+				return
+			}
+		}
+	}
+	readers.Go(func() { runReader(true) })
+	readers.Go(func() { runReader(false) })
+	for n := range stressChanges {
+		w.change(s, n, n*7)
+	}
+	close(done)
+	readers.Wait()
+	close(wrong)
+	for err := range wrong {
+		t.Error(err)
+	}
+}
+
+func TestReadersOnOtherCPUsAreRightWhileTheTableChanges(t *testing.T) {
+	key := mixingKey()
+	t.Run("IPv4", func(t *testing.T) {
+		mem := make([]uint64, Lines4(3)*LineWords)
+		s, err := newSubject4(mem, 3, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stress(t, s, addresses4(90), (&reader{words: mem, key: key, log2: 3}).find4)
+	})
+	t.Run("IPv6", func(t *testing.T) {
+		mem := make([]uint64, Lines6(2)*LineWords)
+		s, err := newSubject6(mem, 2, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stress(t, s, addresses6(4), (&reader{words: mem, key: key, log2: 2}).find6)
+	})
+}

@@ -1,0 +1,182 @@
+package table
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// testKey puts an IPv4 address into the bucket that its own top bits name.
+func testKey() [2]uint64 { return [2]uint64{1, 1<<32 + 1} }
+
+// mixingKey spreads addresses as a random key does.
+func mixingKey() [2]uint64 { return [2]uint64{0x9e3779b97f4a7c15, 0xd1b54a32d192ed03} }
+
+func TestHosts4LaysItsWordsOutAsTheKernelReadsThem(t *testing.T) {
+	key := testKey()
+	mem := make([]uint64, Lines4(1)*LineWords)
+	h, err := NewHosts4(mem, 1, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Hash4(0xc0000201, key, 1); got != 1 {
+		t.Fatalf("192.0.2.1 is in bucket %d, want 1", got)
+	}
+	for i := range uint32(9) {
+		if !h.Put(0xc0000201+i, Entry{Class: 1, Expiry: 0x100 + i, Hits: uint64(i)}) {
+			t.Fatalf("no room for address %d", i)
+		}
+	}
+	h.Remove(0xc0000202) // slot 1: becomes empty
+	h.Remove(0xc0000208) // slot 7: becomes a tombstone
+	h.AddHits(0xc0000209, 1<<40)
+	want := make([]uint64, 24)
+	copy(want[8:], []uint64{
+		0xc0000201_10000100, 0, 0xc0000203_10000102, 0xc0000204_10000103,
+		0xc0000205_10000104, 0xc0000206_10000105, 0xc0000207_10000106, 0x00000000_f0000000,
+		0, 0, 0, 0, 1 << 32, 3<<32 | 2, 5<<32 | 4, 7<<32 | 6,
+	})
+	want[0], want[16] = 0xc0000209_10000108, 0xffffffff // the ninth wrapped around
+	if diff := cmp.Diff(want, mem); diff != "" {
+		t.Errorf("memory (-want +got):\n%s", diff)
+	}
+	if h.Len() != 7 || h.Tombstones() != 1 || h.Slots() != 16 {
+		t.Errorf("%d entries, %d tombstones, %d slots; want 7, 1, 16", h.Len(), h.Tombstones(), h.Slots())
+	}
+}
+
+func TestHosts6LaysItsWordsOutAsTheKernelReadsThem(t *testing.T) {
+	mem := make([]uint64, Lines6(1)*LineWords)
+	h, err := NewHosts6(mem, 1, testKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(s string) Key6 { return Key6Of(netip.MustParseAddr(s)) }
+	first := Hash6(at("2001:db8::1"), testKey(), 1) * LineWords
+	var put []string
+	for _, s := range []string{"2001:db8::1", "2001:db8::3", "2001:db8::5"} {
+		if Hash6(at(s), testKey(), 1)*LineWords == first {
+			put = append(put, s)
+		}
+		h.Put(at(s), Entry{Class: 2, Expiry: NoEnd, Hits: 1 << 40})
+	}
+	if len(put) != 3 {
+		t.Fatalf("of the addresses only %v are in one line", put)
+	}
+	h.Remove(at("2001:db8::1"))
+	h.Put(at("2001:db8::7"), Entry{Class: 3, Expiry: 5})
+	h.Put(at("2001:db8::7"), Entry{Class: 3, Expiry: 6})
+	h.Remove(at("2001:db8::3"))
+	want := make([]uint64, 16)
+	copy(want[first:], []uint64{
+		0x20010db8 << 32, 7, 2<<32 | 3<<28 | 6, 0,
+		0x20010db8 << 32, 3, 1<<32 | 15<<28, 1 << 40,
+	})
+	copy(want[(first+8)%16:], []uint64{0x20010db8 << 32, 5, 1<<32 | 2<<28 | NoEnd, 1 << 40})
+	if diff := cmp.Diff(want, mem); diff != "" {
+		t.Errorf("memory (-want +got):\n%s", diff)
+	}
+	if h.Len() != 2 || h.Tombstones() != 1 || h.Slots() != 4 {
+		t.Errorf("%d entries, %d tombstones, %d slots; want 2, 1, 4", h.Len(), h.Tombstones(), h.Slots())
+	}
+}
+
+func TestWhatTheLayoutCannotHoldIsNotPut(t *testing.T) {
+	h4, err := NewHosts4(make([]uint64, Lines4(1)*LineWords), 1, testKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h6, err := NewHosts6(make([]uint64, Lines6(1)*LineWords), 1, testKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name  string
+		addr  uint32
+		entry Entry
+		want  bool
+	}{
+		{"the smallest expiry", 1, Entry{Expiry: 1}, true},
+		{"the largest class and no end", 2, Entry{Class: MaxClass, Expiry: NoEnd}, true},
+		{"an expiry of 0", 3, Entry{}, false},
+		{"an expiry of more than 28 bits", 3, Entry{Expiry: NoEnd + 1}, false},
+		{"a class of more than 4 bits", 3, Entry{Class: MaxClass + 1, Expiry: 1}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := h4.Put(tt.addr, tt.entry); got != tt.want {
+				t.Errorf("Hosts4.Put = %v, want %v", got, tt.want)
+			}
+			if got := h6.Put(Key6{Lo: uint64(tt.addr)}, tt.entry); got != tt.want {
+				t.Errorf("Hosts6.Put = %v, want %v", got, tt.want)
+			}
+		})
+	}
+	if h4.Put(0, Entry{Expiry: 1}) {
+		t.Error("0.0.0.0, which is how free slots look, was put")
+	}
+	if _, ok := h4.Find(0); ok || h4.Remove(0) || h4.AddHits(0, 1) {
+		t.Error("0.0.0.0 was found")
+	}
+	if k := (Key6{}); !h6.Put(k, Entry{Expiry: 1}) || !h6.Remove(k) {
+		t.Error(":: was not put or not found")
+	}
+}
+
+func TestATableOfAnotherKeyOrOfTooLittleMemoryIsRefused(t *testing.T) {
+	filled4, filled6 := make([]uint64, Lines4(4)*LineWords), make([]uint64, Lines6(4)*LineWords)
+	h4, err := NewHosts4(filled4, 4, testKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h6, err := NewHosts6(filled6, 4, testKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint32(16) {
+		h4.Put(0xc0000201+i, Entry{Expiry: 1})
+		h6.Put(Key6{Hi: 0x20010db8 << 32, Lo: uint64(i)}, Entry{Expiry: 1})
+	}
+	for _, tt := range []struct {
+		name       string
+		mem4, mem6 []uint64
+		log2       int
+		key        [2]uint64
+		want       string
+	}{
+		{"another key", filled4, filled6, 4, mixingKey(), "cannot be found there"},
+		{"an even key", filled4, filled6, 4, [2]uint64{1, 2}, "must be odd"},
+		{"too little memory", filled4[1:], filled6[1:], 4, testKey(), "2^4 lines need"},
+		{"too few lines", filled4, filled6, 0, testKey(), "use 2^1 to 2^28"},
+		{"too many lines", filled4, filled6, 29, testKey(), "use 2^1 to 2^28"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := NewHosts4(tt.mem4, tt.log2, tt.key); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("NewHosts4: %v, want %q", err, tt.want)
+			}
+			if _, err := NewHosts6(tt.mem6, tt.log2, tt.key); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("NewHosts6: %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAKeyIsItsAddress(t *testing.T) {
+	for _, s := range []string{"2001:db8::1", "2001:db8:ffff:1:203::", "::"} {
+		if got := Key6Of(netip.MustParseAddr(s)).Addr().String(); got != s {
+			t.Errorf("%s came back as %s", s, got)
+		}
+	}
+	if k := Key6Of(netip.MustParseAddr("2001:db8::5")); k != (Key6{0x20010db800000000, 5}) {
+		t.Errorf("2001:db8::5 is %#x", k)
+	}
+	for _, s := range []string{"192.0.2.1", "198.51.100.255"} {
+		if got := Addr4(Key4Of(netip.MustParseAddr(s))).String(); got != s {
+			t.Errorf("%s came back as %s", s, got)
+		}
+	}
+	if k := Key4Of(netip.MustParseAddr("192.0.2.1")); k != 0xc0000201 {
+		t.Errorf("192.0.2.1 is %#x", k)
+	}
+}

@@ -1,0 +1,131 @@
+// Package table lays out the host bans, and the filters in front of them, in memory that the kernel
+// reads while it is written: []uint64 over the arrays that the data plane maps.
+//
+//	Hosts4  IPv4 addresses, eight to a 64-byte line
+//	Hosts6  IPv6 addresses, two to a line
+//	Cells   one bit for each 2^shift IPv4 addresses: clear means that nothing there is banned
+//	Bloom   the same for IPv6 networks: approximately, and without taking out
+//
+// Each has one writer at a time, which the caller sees to, and any number of readers in the kernel,
+// which take no lock. What they read is therefore written in atomic stores of whole words, in such
+// an order that after each of them a reader finds every address that stays and none that never was
+// there. bpf/bans.h has the other side: it hashes and probes as this package does.
+//
+// Hash keys are two secret odd numbers. Who does not know them cannot aim many addresses at one line.
+package table
+
+import (
+	"fmt"
+	"iter"
+	"math/bits"
+	"sync/atomic"
+)
+
+const (
+	// LineWords is the number of 64-bit words in a line of a host table, 64 bytes.
+	LineWords = 8
+	// MinLog2 and MaxLog2 bound the binary logarithm of a host table's number of lines (buckets).
+	MinLog2, MaxLog2 = 1, 28
+	// MaxClass is the largest class of a ban. It marks removed entries as well, whose expiry is 0.
+	MaxClass = 15
+	// MaxExpiry is the largest expiry, in ticks of the kernel's clock; the smallest is 1.
+	MaxExpiry = 1<<28 - 1
+	// NoEnd is the expiry of a ban without an end.
+	NoEnd = MaxExpiry
+
+	classShift = 28
+	removed    = MaxClass << classShift
+)
+
+// Entry is one banned host.
+type Entry struct {
+	Class  uint8  // at most MaxClass
+	Expiry uint32 // 1 to MaxExpiry, ticks; NoEnd: it does not end
+	ID     uint64 // the decision's id, 0 when not known: only this process has it, the table does not
+	Hits   uint64 // packets that met this ban; IPv4 counts in 32 bits
+}
+
+// valid says whether the layout can hold the entry.
+func (e Entry) valid() bool {
+	return e.Class <= MaxClass && e.Expiry >= 1 && e.Expiry <= MaxExpiry
+}
+
+// state is the class and the expiry as a table holds them, in the low half of a word.
+func (e Entry) state() uint64 {
+	return uint64(e.Class)<<classShift | uint64(e.Expiry)
+}
+
+// entry is the reverse of state. It ignores the high half of the word.
+func entry(state uint64) Entry {
+	return Entry{Class: uint8(state >> classShift & MaxClass), Expiry: uint32(state & MaxExpiry)}
+}
+
+// Hosts is what Hosts4 and Hosts6 have in common.
+type Hosts[K comparable] interface {
+	// Find returns the entry of this address, also one that is over.
+	Find(K) (Entry, bool)
+	// Put writes the entry of this address. One that is there already changes in one store and keeps
+	// its hits; of a new one Hits is the start. False: there is no room within reach of the address,
+	// or the layout cannot hold it (0.0.0.0, a class or expiry outside its range), and nothing changed.
+	Put(K, Entry) bool
+	// Remove takes the entry of this address out and says whether there was one.
+	Remove(K) bool
+	// AddHits adds to the hits of this address, as when a table takes over from another, and says
+	// whether there is an entry. Hits stop at the largest number that fits.
+	AddHits(K, uint64) bool
+	// All goes through the entries in the order of memory. The body may call Put for an address that
+	// has an entry, and Remove.
+	All() iter.Seq2[K, Entry]
+	// Len is the number of entries.
+	Len() int
+	// Slots is the number of entries that memory has places for.
+	Slots() int
+	// Tombstones is the number of lines that hold a free place and yet send readers to the next line,
+	// because they were full once. Only a new table is rid of them.
+	Tombstones() int
+}
+
+var (
+	_ Hosts[uint32] = (*Hosts4)(nil)
+	_ Hosts[Key6]   = (*Hosts6)(nil)
+)
+
+// memory is the words that the kernel reads.
+type memory struct {
+	words []uint64
+	// stored, unless nil, runs after every store: tests look there at what a reader would see.
+	stored func()
+}
+
+// newMemory takes the words of a table of that many lines, checking what all tables need.
+func newMemory(mem []uint64, lines, log2 int, key [2]uint64) (memory, error) {
+	switch {
+	case log2 < MinLog2 || log2 > MaxLog2:
+		return memory{}, fmt.Errorf("2^%d lines: use 2^%d to 2^%d", log2, MinLog2, MaxLog2)
+	case len(mem) < lines*LineWords:
+		return memory{}, fmt.Errorf("%d words of memory: 2^%d lines need %d", len(mem), log2, lines*LineWords)
+	}
+	return memory{words: mem[:lines*LineWords]}, checkKey(key)
+}
+
+func (m *memory) load(i int) uint64 {
+	return atomic.LoadUint64(&m.words[i])
+}
+
+func (m *memory) store(i int, w uint64) {
+	atomic.StoreUint64(&m.words[i], w)
+	if m.stored != nil {
+		m.stored()
+	}
+}
+
+// log2For is the smallest logarithm of lines of this many slots that n entries fill to at most 60 %.
+// Beyond, the chance that an address finds no room within its reach grows quickly.
+func log2For(n, slots, least, most int) int {
+	lines := (max(n, 1)*5 + 3*slots - 1) / (3 * slots)
+	return min(max(log2Ceil(lines), least), most)
+}
+
+func log2Ceil(n int) int {
+	return bits.Len(uint(n - 1))
+}
