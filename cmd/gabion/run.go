@@ -68,8 +68,8 @@ func (a *app) testConfig(load func() (*config.Config, error)) error {
 		return err
 	}
 	return a.show(summary, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s: %s, %s, %s: no errors.\n", orText(cfg.File, "built-in defaults"),
-			plural(summary.Sources, "source"), plural(summary.Scenarios, "scenario"), plural(summary.Profiles, "profile"))
+		_, err := fmt.Fprintf(w, "%s: %s, %s, %s, %s: no errors.\n", orText(cfg.File, "built-in defaults"),
+			plural(summary.Sources, "source"), plural(summary.Scenarios, "scenario"), plural(summary.Meters, "meter"), plural(summary.Profiles, "profile"))
 		return err
 	})
 }

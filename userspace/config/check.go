@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gabion/userspace/meter"
 	"gabion/userspace/yamlpos"
 )
 
@@ -88,7 +89,11 @@ func (c *Config) checkKernel(fail func(key, format string, args ...any)) {
 	if k.MaxBans == 0 || k.MaxAllows == 0 {
 		fail("kernel", "kernel: max_bans and max_allows must be above 0; to turn the kernel side off set mode: off")
 	}
-	if w := k.ConnectionLimit.Window.Std(); k.ConnectionLimit.Count > 0 && (w < time.Millisecond || w > time.Hour) {
-		fail("kernel", "kernel.connection_limit.window must be between 1ms and 1h, not %s", w)
+	l := k.ConnectionLimit
+	if l == nil {
+		return
+	}
+	if w := l.Window.Std(); l.At.Has("window") && (w < meter.MinWindow || w > meter.MaxWindow) {
+		fail("kernel", "kernel.connection_limit.window must be between %s and %s, not %s", meter.MinWindow, meter.MaxWindow, w)
 	}
 }

@@ -60,17 +60,18 @@ type API struct {
 
 // Kernel configures the data plane.
 type Kernel struct {
-	PinDir          string          `yaml:"pin_dir"`
-	Mode            Mode            `yaml:"mode"`
-	MaxBans         uint32          `yaml:"max_bans"`
-	MaxAllows       uint32          `yaml:"max_allows"`
-	ConnectionLimit ConnectionLimit `yaml:"connection_limit"`
+	PinDir          string           `yaml:"pin_dir"`
+	Mode            Mode             `yaml:"mode"`
+	MaxBans         uint32           `yaml:"max_bans"`
+	MaxAllows       uint32           `yaml:"max_allows"`
+	ConnectionLimit *ConnectionLimit `yaml:"connection_limit"` // nil: the meters say it all
 }
 
-// ConnectionLimit is how many new connections one source may open in a window before the kernel
-// reports it. A count of 0 turns the counter off.
+// ConnectionLimit replaces numbers of the meter gabion/connection-rate: how many new connections one
+// source may open in a window. Without a key the meter's own number holds.
 type ConnectionLimit struct {
-	Count  uint32           `yaml:"count"`
+	At     yamlpos.Mapping  `yaml:",mapping"` // where each key is written
+	Count  uint32           `yaml:"count"`    // 0 leaves the meter out
 	Window yamlpos.Duration `yaml:"window"`
 }
 
@@ -87,11 +88,10 @@ func Default() *Config {
 		Rules:    Rules{Embedded: true, Dirs: []string{"/etc/gabion/rules"}},
 		API:      API{Socket: "/run/gabion/gabion.sock", Listen: yamlpos.Text{Text: "127.0.0.1:8480", Set: true}},
 		Kernel: Kernel{
-			PinDir:          "/sys/fs/bpf/gabion",
-			Mode:            ModeAuto,
-			MaxBans:         1_000_000,
-			MaxAllows:       65_536,
-			ConnectionLimit: ConnectionLimit{Count: 200, Window: yamlpos.Duration(time.Second)},
+			PinDir:    "/sys/fs/bpf/gabion",
+			Mode:      ModeAuto,
+			MaxBans:   1_000_000,
+			MaxAllows: 65_536,
 		},
 		Log:       Log{Level: "info", Format: "text"},
 		Retention: yamlpos.Duration(30 * 24 * time.Hour),

@@ -83,7 +83,7 @@ func TestFaultsAreReportedAtOnceWithTheirPlace(t *testing.T) {
 		{"a listen address without port", "api: {listen: localhost}\n", []string{"127.0.0.1:8480"}},
 		{"an allowlist of everything", "allow: [0.0.0.0/0]\n", []string{"c.yaml:1:9:", "covers every address"}},
 		{"no rules at all", "rules: {embedded: false, dirs: []}\n", []string{"nothing would be detected"}},
-		{"a window of nothing", "kernel: {connection_limit: {count: 1, window: 0s}}\n", []string{"window must be between"}},
+		{"a window of nothing", "kernel: {connection_limit: {count: 1, window: 0s}}\n", []string{"window must be between 10ms and 1h0m0s, not 0s"}},
 		{"what cannot be read and what cannot work", "log: {level: loud}\nretention: 1s\n", []string{"c.yaml:1:14:", "loud", "c.yaml:2:1:", "an hour"}},
 		{"not YAML", "a: [\n", []string{"c.yaml:"}},
 	} {

@@ -13,6 +13,7 @@ import (
 type Summary struct {
 	Sources   int `json:"sources"`
 	Scenarios int `json:"scenarios"`
+	Meters    int `json:"meters"`
 	Profiles  int `json:"profiles"`
 }
 
@@ -28,7 +29,7 @@ func Check(cfg *config.Config, log *slog.Logger, now func() time.Time) (Summary,
 	}
 	n, err := checkSources(cfg)
 	errs.Add(yamlpos.Position{}, err)
-	s := Summary{Sources: n, Scenarios: len(book.Rules.Scenarios)}
+	s := Summary{Sources: n, Scenarios: len(book.Rules.Scenarios), Meters: len(book.Meters)}
 	if book.Profiles != nil {
 		s.Profiles = book.Profiles.Len()
 	}

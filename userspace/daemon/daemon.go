@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -187,7 +188,7 @@ func (d *Daemon) openKernel(cfg *config.Config) error {
 	}
 	d.plane, err = loader.Open(loader.Options{
 		Dir: cfg.Kernel.PinDir, MaxBans: cfg.Kernel.MaxBans, MaxAllows: cfg.Kernel.MaxAllows,
-		ConnLimit: connLimit(cfg), Log: d.log,
+		ConnLimit: connLimit(d.book.Load()), Log: d.log,
 	})
 	if err != nil {
 		return fmt.Errorf("%w\nTo detect without dropping, set kernel: {mode: off} in the configuration", err)
@@ -199,9 +200,14 @@ func (d *Daemon) openKernel(cfg *config.Config) error {
 	return nil
 }
 
-func connLimit(cfg *config.Config) loader.ConnLimit {
-	l := cfg.Kernel.ConnectionLimit
-	return loader.ConnLimit{Count: l.Count, Window: l.Window.Std()}
+// connLimit is the only meter that the kernel side runs so far.
+func connLimit(book *rulebook.Book) loader.ConnLimit {
+	for _, m := range book.Meters {
+		if m.Name == rulebook.ConnectionRate {
+			return loader.ConnLimit{Count: uint32(min(m.Limit, math.MaxUint32)), Window: m.Window}
+		}
+	}
+	return loader.ConnLimit{}
 }
 
 func (d *Daemon) wantedInterfaces() (names []string, only bool, err error) {

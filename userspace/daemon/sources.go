@@ -9,6 +9,7 @@ import (
 	"gabion/userspace/config"
 	"gabion/userspace/daemon/inputs"
 	"gabion/userspace/daemon/links"
+	"gabion/userspace/daemon/rulebook"
 	"gabion/userspace/source/file"
 	"gabion/userspace/source/kernel"
 	"gabion/userspace/source/kinds"
@@ -73,8 +74,8 @@ func isKernel(doc *yamlpos.Document) bool {
 func (d *Daemon) kernelEvents(ctx context.Context, handle func(kernel.Event)) error {
 	return d.plane.RunEvents(ctx, func(e loader.ConnEvent) {
 		handle(kernel.Event{
-			Source: e.Source, Count: e.Count, Limit: e.Limit, Window: e.Window, Established: e.Established,
-			Protocol: "tcp", Port: e.DstPort, Interface: e.Interface,
+			Meter: rulebook.ConnectionRate, Source: e.Source, Count: uint64(e.Count), Limit: uint64(e.Limit), Window: e.Window,
+			Established: e.Established, Protocol: "tcp", Port: e.DstPort, Interface: e.Interface,
 		})
 	})
 }

@@ -3,7 +3,6 @@ package meter
 import (
 	"regexp"
 	"slices"
-	"time"
 
 	"gabion/userspace/yamlpos"
 )
@@ -52,9 +51,7 @@ func (s *spare) DecodeText(t yamlpos.Text) error { return pick(s, t, []string{""
 
 // Bounds of what a meter may ask for.
 const (
-	minWindow = 10 * time.Millisecond
-	maxWindow = time.Hour
-	maxLimit  = 1 << 40
+	maxLimit = 1 << 40
 	// maxPorts is where the kernel's estimate of distinct ports is still good.
 	maxPorts  = 128
 	maxLabels = 64
@@ -136,7 +133,7 @@ func (d *document) checkValues(errs *yamlpos.Errors) {
 	if d.At.Has("limit") && (d.Limit == 0 || d.Limit > maxLimit) {
 		bad("limit", "the limit must be from 1 to %d", maxLimit)
 	}
-	if d.At.Has("window") && (d.Window.Std() < minWindow || d.Window.Std() > maxWindow) {
+	if d.At.Has("window") && (d.Window.Std() < MinWindow || d.Window.Std() > MaxWindow) {
 		bad("window", "the window must be from 10ms to 1h")
 	}
 	if len(d.Labels) > maxLabels {

@@ -159,7 +159,7 @@ func FuzzCompile(f *testing.F) {
 			if (m == nil) == (err == nil) {
 				t.Fatalf("meter %v and error %v", m, err)
 			}
-			if m != nil && (m.Limit == 0 || m.Window < minWindow || m.Match.Flags&m.Match.NoFlags != 0 || len(m.Match.Ports) > MaxPortRanges || m.Shed && m.Match.Answer != None) {
+			if m != nil && (m.Limit == 0 || m.Window < MinWindow || m.Match.Flags&m.Match.NoFlags != 0 || len(m.Match.Ports) > MaxPortRanges || m.Shed && m.Match.Answer != None) {
 				t.Fatalf("accepted %+v", m)
 			}
 		}

@@ -10,6 +10,12 @@ import "time"
 // MaxInForce is how many meters the data plane runs at the same time.
 const MaxInForce = 16
 
+// Bounds of a meter's window.
+const (
+	MinWindow = 10 * time.Millisecond
+	MaxWindow = time.Hour
+)
+
 // Meter is a compiled meter. It is immutable.
 //
 // A packet that Match describes counts for its key (Per). The first packet of a key begins a window;

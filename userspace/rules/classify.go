@@ -24,6 +24,7 @@ type document struct {
 // header is what of a document decides about its kind. The other keys are decoded later.
 type header struct {
 	At    yamlpos.Mapping `yaml:",mapping"`
+	Type  yamlpos.Text    `yaml:"type"`
 	Name  yamlpos.Text    `yaml:"name"`
 	Stage yamlpos.Text    `yaml:"stage"`
 }
@@ -60,10 +61,12 @@ func classifyDocument(f file, y *yamlpos.Document) (*document, *yamlpos.Error) {
 	switch {
 	case at.kind != "" && at.stage != "":
 		d.kind, d.stage = at.kind, at.stage
+	case h.Type.Text == "meter":
+		d.kind = Meter
 	case y.Has("type") || at.kind == Scenario && h.Stage.Text == "":
 		d.kind = Scenario
 	case h.Stage.Text == "":
-		return nil, y.Pos().Errorf("neither a scenario (key type) nor a parser (key stage, such as s01-parse)")
+		return nil, y.Pos().Errorf("neither a scenario or meter (key type) nor a parser (key stage, such as s01-parse)")
 	default:
 		d.kind, d.stage = cmp.Or(at.kind, Parser), h.Stage.Text
 		if d.kind == Scenario {

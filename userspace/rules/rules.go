@@ -1,5 +1,5 @@
-// Package rules loads folders of rule files into a compiled set: parsers, post-overflow rules and
-// scenarios.
+// Package rules loads folders of rule files into a compiled set: parsers, post-overflow rules,
+// scenarios and meters.
 //
 // It reads the hub's layout, where the path says what a document is, and gabion's own, where rules
 // stand together by service. A bad document is left out and reported; the others run.
@@ -14,6 +14,7 @@ import (
 	"gabion/userspace/expr"
 	"gabion/userspace/exprlib"
 	"gabion/userspace/grok"
+	"gabion/userspace/meter"
 	"gabion/userspace/parse"
 	"gabion/userspace/yamlpos"
 )
@@ -34,6 +35,7 @@ type Set struct {
 	Parsers       *parse.Pipeline
 	PostOverflows *parse.Pipeline
 	Scenarios     []*bucket.Scenario // in the order of their files
+	Meters        []*meter.Meter     // in the order of their files; at most meter.MaxInForce, no two of a name
 	Items         []Item             // everything that was loaded: by kind, then in the order of the files
 }
 
@@ -45,6 +47,7 @@ const (
 	Parser       Kind = "parser"
 	PostOverflow Kind = "postoverflow"
 	Scenario     Kind = "scenario"
+	Meter        Kind = "meter"
 )
 
 // Item describes a loaded rule.
@@ -85,5 +88,34 @@ func Load(sources []Source, deps Deps) (*Set, error) {
 		s.Scenarios = append(s.Scenarios, sc)
 		s.Items = append(s.Items, Item{Kind: Scenario, Name: sc.Name, Pos: d.doc.Pos()})
 	}
+	s.loadMeters(docs, &errs)
 	return s, errs.Err()
+}
+
+// loadMeters compiles the meters. The kernel counts under their names, so that a second one of a
+// name is left out, and has room for so many.
+func (s *Set) loadMeters(docs []*document, errs *yamlpos.Errors) {
+	first := map[string]yamlpos.Position{}
+	for _, d := range docs {
+		if d.kind != Meter {
+			continue
+		}
+		m, err := meter.Compile(d.doc)
+		if err != nil {
+			errs.Add(d.doc.Pos(), err)
+			continue
+		}
+		other, twice := first[m.Name]
+		switch {
+		case twice:
+			*errs = append(*errs, d.doc.Pos().Errorf("meter %s is defined at %s already", m.Name, other))
+			continue
+		case len(s.Meters) == meter.MaxInForce:
+			*errs = append(*errs, d.doc.Pos().Errorf("meter %s is one too many: the kernel runs at most %d", m.Name, meter.MaxInForce))
+			continue
+		}
+		first[m.Name] = d.doc.Pos()
+		s.Meters = append(s.Meters, m)
+		s.Items = append(s.Items, Item{Kind: Meter, Name: m.Name, Pos: d.doc.Pos()})
+	}
 }

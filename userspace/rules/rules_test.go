@@ -135,9 +135,10 @@ func TestFaultsOfAllFilesComeAtOnceAndTheRestWorks(t *testing.T) {
 		"parsers/s01-parse/d.yaml": parser("fine", "") + "---\n" + parser("broken", "filter: evt.Nope\n") + "---\n" + parser("fine too", ""),
 		"e.yaml":                   "type: leaky\nx: " + strings.Repeat("y", maxFile),
 		"parsers/s01-parse/f.yaml": "name: empty\n",
+		"g.yaml":                   strings.Replace(meterDoc("m"), "per: source", "per: planet", 1),
 	})}}, deps())
 	want := []string{
-		"rules/a.yaml:", "rules/b.yaml:1:1:", "rules/c.yaml:", "rules/e.yaml:", "rules/parsers/s01-parse/d.yaml:6:13:", "rules/parsers/s01-parse/f.yaml:1:1:",
+		"rules/a.yaml:", "rules/b.yaml:1:1:", "rules/c.yaml:", "rules/e.yaml:", "rules/parsers/s01-parse/d.yaml:6:13:", "rules/parsers/s01-parse/f.yaml:1:1:", "rules/g.yaml:4:6: unknown value",
 	}
 	got := messages(err)
 	for _, w := range want {
@@ -151,6 +152,42 @@ func TestFaultsOfAllFilesComeAtOnceAndTheRestWorks(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"parser fine s01-parse", "parser fine too s01-parse", "scenario good"}, items(s)); diff != "" {
 		t.Errorf("items (-want +got):\n%s", diff)
+	}
+}
+
+func meterDoc(name string) string {
+	return "type: meter\nname: " + name + "\ncount: packets\nper: source\nlimit: 9\nwindow: 1s\naction: report\n"
+}
+
+func TestALaterSourceReplacesAMeterAndOneFileDoesNotRepeatIt(t *testing.T) {
+	s, err := Load([]Source{
+		{"first", tree(map[string]string{"scenarios/a.yaml": meterDoc("a/same") + "---\n" + meterDoc("a/only")})},
+		{"second", tree(map[string]string{"b.yaml": strings.Replace(meterDoc("a/same"), "9", "7", 1) + "---\n" + meterDoc("a/same") + "---\n" + scenario("a/same")})},
+	}, deps())
+	want := []string{"second/b.yaml:9:1: meter a/same is defined at second/b.yaml:1:1 already"}
+	if diff := cmp.Diff(want, messages(err)); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"scenario a/same", "meter a/only", "meter a/same"}, items(s)); diff != "" {
+		t.Errorf("items (-want +got):\n%s", diff)
+	}
+	if len(s.Meters) != 2 || s.Meters[1].Limit != 7 {
+		t.Errorf("meters = %+v", s.Meters)
+	}
+}
+
+func TestTheMeterThatIsTooManyIsNamed(t *testing.T) {
+	files := map[string]string{}
+	for i := range 17 {
+		files[fmt.Sprintf("%02d.yaml", i)] = meterDoc(fmt.Sprintf("m/%d", i))
+	}
+	s, err := Load([]Source{{"rules", tree(files)}}, deps())
+	want := []string{"rules/16.yaml:1:1: meter m/16 is one too many: the kernel runs at most 16"}
+	if diff := cmp.Diff(want, messages(err)); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+	if len(s.Meters) != 16 {
+		t.Errorf("%d meters, want 16", len(s.Meters))
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"gabion/userspace/expr"
 	"gabion/userspace/exprlib"
 	"gabion/userspace/grok"
+	"gabion/userspace/meter"
 	"gabion/userspace/profile"
 	"gabion/userspace/rules"
 	"gabion/userspace/yamlpos"
@@ -29,6 +30,7 @@ const dataDir = "data"
 // Book is a compiled set of rules with the profiles that go with it. It never changes.
 type Book struct {
 	Rules    *rules.Set
+	Meters   []*meter.Meter // those of the rules, with what the configuration changes
 	Profiles *profile.Profiles
 	Faults   yamlpos.Errors // of what was left out
 }
@@ -54,6 +56,8 @@ func Load(cfg *config.Config, deps Deps) (*Book, error) {
 		Expr: compiler, Lib: lib, Patterns: grok.NewSet(), Log: deps.Log,
 		Methods: enrich.Methods(enrich.Deps{Now: deps.Now, Resolve: net.DefaultResolver.LookupAddr}),
 	})
+	b.Faults.Add(yamlpos.Position{}, err)
+	b.Meters, err = limited(b.Rules.Meters, cfg)
 	b.Faults.Add(yamlpos.Position{}, err)
 	b.Profiles, err = loadProfiles(cfg.Profiles, compiler)
 	b.Faults.Add(yamlpos.Position{File: cfg.Profiles}, err)
@@ -113,4 +117,33 @@ func loadProfiles(path string, c *expr.Compiler) (*profile.Profiles, error) {
 	docs, parseErr := yamlpos.Parse(name, data)
 	p, err := profile.Compile(docs, c)
 	return p, errors.Join(parseErr, err)
+}
+
+// ConnectionRate is the meter whose numbers kernel.connection_limit replaces.
+const ConnectionRate = "gabion/connection-rate"
+
+// limited returns the meters with the configuration's connection limit. The meters themselves are
+// immutable: the one that changes is copied.
+func limited(all []*meter.Meter, cfg *config.Config) ([]*meter.Meter, error) {
+	limit := cfg.Kernel.ConnectionLimit
+	if limit == nil {
+		return all, nil
+	}
+	i := slices.IndexFunc(all, func(m *meter.Meter) bool { return m.Name == ConnectionRate })
+	if i < 0 {
+		return all, cfg.Keys.Key("kernel").Errorf("kernel.connection_limit changes the meter %s, which is not among the rules: take the key out, or load the meter", ConnectionRate)
+	}
+	if limit.At.Has("count") && limit.Count == 0 {
+		return slices.Concat(all[:i], all[i+1:]), nil
+	}
+	m := *all[i]
+	if limit.At.Has("count") {
+		m.Limit = uint64(limit.Count)
+	}
+	if limit.At.Has("window") {
+		m.Window = limit.Window.Std()
+	}
+	out := slices.Clone(all)
+	out[i] = &m
+	return out, nil
 }

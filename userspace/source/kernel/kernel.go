@@ -1,6 +1,5 @@
-// Package kernel makes events of what the data plane reports: a source that opened more connections
-// than the limit allows. Scenarios see them as log lines, one JSON object each, with the label
-// type: kernel.
+// Package kernel makes events of what the data plane reports: a meter that is over its limit.
+// Scenarios see them as log lines, one JSON object each, with the label type: kernel.
 package kernel
 
 import (
@@ -17,21 +16,20 @@ import (
 	"gabion/userspace/source"
 )
 
-// ConnectionRate is the only kind of event so far: more new connections in a window than the limit.
-const ConnectionRate = "connection_rate"
-
 // batchEvents bounds a batch; under a flood events are handed over many at a time.
 const batchEvents = 256
 
-// Event is what the data plane saw of one source address in one window.
+// Event says that a meter was over its limit for one key in one window.
 type Event struct {
-	Source      netip.Addr
-	Count       uint32 // connections so far in this window
-	Limit       uint32
+	Meter       string       // its name
+	Source      netip.Addr   // of a meter per source; else invalid
+	Range       netip.Prefix // of a meter per network; else invalid
+	Count       uint64       // so far in this window
+	Limit       uint64
 	Window      time.Duration
-	Established bool // false: no handshake was completed, so the address may be forged
+	Established bool // false: too few handshakes were completed, so the address may be forged
 	Protocol    string
-	Port        uint16
+	Port        uint16 // destination of the packet that led to the event
 	Interface   string // empty when it is gone
 }
 
@@ -125,14 +123,23 @@ func (s *Source) event(e Event) *event.Event {
 	}
 }
 
-// appendJSON appends an event as one JSON object on one line.
+// appendJSON appends an event as one JSON object on one line. All keys are there in any case, so that
+// a line without a source says so.
 func appendJSON(b []byte, e Event) []byte {
-	b = append(b, `{"event":"`+ConnectionRate+`","source_ip":"`...)
-	b = e.Source.Unmap().WithZone("").AppendTo(b)
+	b = append(b, `{"event":"meter","meter":`...)
+	b = appendText(b, e.Meter)
+	b = append(b, `,"source_ip":"`...)
+	if e.Source.IsValid() {
+		b = e.Source.Unmap().WithZone("").AppendTo(b)
+	}
+	b = append(b, `","source_range":"`...)
+	if e.Range.IsValid() {
+		b = e.Range.AppendTo(b)
+	}
 	b = append(b, `","count":`...)
-	b = strconv.AppendUint(b, uint64(e.Count), 10)
+	b = strconv.AppendUint(b, e.Count, 10)
 	b = append(b, `,"limit":`...)
-	b = strconv.AppendUint(b, uint64(e.Limit), 10)
+	b = strconv.AppendUint(b, e.Limit, 10)
 	b = append(b, `,"window_ms":`...)
 	b = strconv.AppendInt(b, e.Window.Milliseconds(), 10)
 	b = append(b, `,"established":`...)

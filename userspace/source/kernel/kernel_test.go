@@ -26,13 +26,17 @@ func TestEventsBecomeLinesOfJSON(t *testing.T) {
 		want  string
 	}{
 		{"an IPv4 source", Event{
-			Source: netip.MustParseAddr("192.0.2.1"), Count: 101, Limit: 100, Window: time.Second,
+			Meter: "gabion/connection-rate", Source: netip.MustParseAddr("192.0.2.1"), Count: 101, Limit: 100, Window: time.Second,
 			Established: true, Protocol: "tcp", Port: 443, Interface: "eth0",
-		}, `{"event":"connection_rate","source_ip":"192.0.2.1","count":101,"limit":100,"window_ms":1000,"established":true,"protocol":"tcp","dst_port":443,"interface":"eth0"}`},
-		{"an IPv4 source in IPv6 form", Event{Source: netip.MustParseAddr("::ffff:192.0.2.1"), Protocol: "udp"},
-			`{"event":"connection_rate","source_ip":"192.0.2.1","count":0,"limit":0,"window_ms":0,"established":false,"protocol":"udp","dst_port":0,"interface":""}`},
-		{"an IPv6 source and an interface with a hostile name", Event{Source: netip.MustParseAddr("2001:db8::1"), Protocol: "tcp", Interface: "a\"\n\xff"},
-			`{"event":"connection_rate","source_ip":"2001:db8::1","count":0,"limit":0,"window_ms":0,"established":false,"protocol":"tcp","dst_port":0,"interface":"a\"\n\ufffd"}`},
+		}, `{"event":"meter","meter":"gabion/connection-rate","source_ip":"192.0.2.1","source_range":"","count":101,"limit":100,"window_ms":1000,"established":true,"protocol":"tcp","dst_port":443,"interface":"eth0"}`},
+		{"an IPv4 source in IPv6 form", Event{Meter: "m", Source: netip.MustParseAddr("::ffff:192.0.2.1"), Protocol: "udp"},
+			`{"event":"meter","meter":"m","source_ip":"192.0.2.1","source_range":"","count":0,"limit":0,"window_ms":0,"established":false,"protocol":"udp","dst_port":0,"interface":""}`},
+		{"an IPv6 source and an interface with a hostile name", Event{Meter: "m", Source: netip.MustParseAddr("2001:db8::1"), Protocol: "tcp", Interface: "a\"\n\xff"},
+			`{"event":"meter","meter":"m","source_ip":"2001:db8::1","source_range":"","count":0,"limit":0,"window_ms":0,"established":false,"protocol":"tcp","dst_port":0,"interface":"a\"\n\ufffd"}`},
+		{"a network", Event{Meter: "m", Range: netip.MustParsePrefix("2001:db8:0:1::/64"), Count: 1 << 40, Protocol: "any"},
+			`{"event":"meter","meter":"m","source_ip":"","source_range":"2001:db8:0:1::/64","count":1099511627776,"limit":0,"window_ms":0,"established":false,"protocol":"any","dst_port":0,"interface":""}`},
+		{"a port, which has no source", Event{Meter: "gabion/syn-flood", Protocol: "tcp", Port: 80},
+			`{"event":"meter","meter":"gabion/syn-flood","source_ip":"","source_range":"","count":0,"limit":0,"window_ms":0,"established":false,"protocol":"tcp","dst_port":80,"interface":""}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := string(appendJSON(nil, tt.event))
@@ -51,7 +55,7 @@ func TestEventsArriveInOrderAndRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := mustNew(t, func(ctx context.Context, handle func(Event)) error {
 		for i := range n {
-			handle(Event{Source: netip.MustParseAddr("192.0.2.1"), Count: uint32(i), Interface: "eth0"})
+			handle(Event{Source: netip.MustParseAddr("192.0.2.1"), Count: uint64(i), Interface: "eth0"})
 		}
 		<-ctx.Done()
 		return nil
