@@ -70,6 +70,7 @@ func verbs(a *app) []*cobra.Command {
 		newAlertsCommand(a),
 		newAllowCommand(a),
 		newWhyCommand(a),
+		newDropsCommand(a),
 		newVerifyCommand(a),
 		newMetricsCommand(a),
 		newStatusCommand(a),
