@@ -32,6 +32,7 @@ var layers = map[string]int{
 
 	"cmd/gabion": 11,
 
+	"tools/gotest/tally": 0,
 	"tools/repo": 12, "tools/gotest": 12,
 }
 
