@@ -6,11 +6,11 @@ CLANG    := clang-19
 STRIP    := llvm-strip-19
 export CGO_ENABLED := 0
 
-.PHONY: help build run test lint generate bench install clean
+.PHONY: help build run test test-kernels lint generate bench install clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/gabion, one static binary
 	@tools/need.sh go
@@ -22,6 +22,10 @@ run: build ## show attacks detected and dropped in network namespaces; IFACE=eth
 test: build ## run all tests (as root: also those that load kernel programs)
 	@tools/need.sh go bpftool
 	$(GO) run ./tools/gotest -timeout 30m ./...
+
+test-kernels: ## run the data path's tests in other kernels, emulated; KERNELS="5.10 6.1" narrows
+	@tools/need.sh go qemu-system-x86_64 dpkg-deb xz
+	$(GO) run ./tools/kernels -kernels "$(KERNELS)" $(if $(UPDATE),-update)
 
 lint: ## gofmt, go vet, staticcheck
 	@tools/need.sh go

@@ -21,6 +21,9 @@ for want in $missing; do
 		exit 1
 		;;
 	llvm-strip-*) packages="$packages llvm-${want##*-}" ;;
+	qemu-system-x86_64) packages="$packages qemu-system-x86" ;;
+	dpkg-deb) packages="$packages dpkg" ;;
+	xz) packages="$packages xz-utils" ;;
 	*) packages="$packages $want" ;;
 	esac
 done

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// series is a line of kernels that Debian maintains.
+type series struct {
+	name   string   // as in KERNELS
+	suites []string // where it comes from, the first that offers it; -security has the latest of a release
+}
+
+// allSeries is what `make test-kernels` boots, oldest first.
+var allSeries = []series{
+	{"5.10", []string{"bullseye-security", "bullseye"}},
+	{"6.1", []string{"bookworm-security", "bookworm"}},
+	{"6.12", []string{"trixie-security", "trixie"}},
+	{newest, []string{"sid"}},
+}
+
+// newest is the series without a number.
+const newest = "newest"
+
+// metaPackage depends on the kernel that a suite has by default, built for virtual machines: it is the
+// smallest of Debian's, with everything that a data path meets.
+const metaPackage = "linux-image-cloud-amd64"
+
+// kernelPackage is what a kernel may be split into.
+var kernelPackage = regexp.MustCompile(`^linux-(image|base|binary|modules)-[0-9]`)
+
+// kernel is an unpacked kernel.
+type kernel struct {
+	version string // of the package
+	image   string // file to boot
+	modules string // directory with all modules, and modules.builtin
+}
+
+// fetch makes the kernel of a series available below cache.
+func fetch(ctx context.Context, cache string, m mirrors, s series, log io.Writer) (kernel, error) {
+	var errs []error
+	for _, suite := range s.suites {
+		from := m.main
+		if strings.HasSuffix(suite, "-security") {
+			from = m.security
+		}
+		if from.uri == "" {
+			continue
+		}
+		k, err := fetchFrom(ctx, cache, from, suite, s, log)
+		if err == nil || !errors.Is(err, errNotOffered) {
+			return k, err
+		}
+		errs = append(errs, err)
+	}
+	return kernel{}, fmt.Errorf("get a kernel %s: %w", s.name, errors.Join(errs...))
+}
+
+func fetchFrom(ctx context.Context, cache string, m mirror, suite string, s series, log io.Writer) (kernel, error) {
+	a, err := openArchive(ctx, cache, m, suite, log)
+	if err != nil {
+		return kernel{}, err
+	}
+	packages, err := resolve(metaPackage, func(name string) (pkg, error) { return a.find(ctx, name) })
+	if err != nil {
+		return kernel{}, err
+	}
+	version := packages[0].version
+	if s.name != newest && !strings.HasPrefix(version, s.name+".") {
+		return kernel{}, fmt.Errorf("%s has Linux %s, not %s: %w", suite, version, s.name, errNotOffered)
+	}
+	dir := filepath.Join(cache, "linux-"+packages[0].sha256[:16])
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		if err := unpackAll(ctx, a, packages, dir); err != nil {
+			return kernel{}, err
+		}
+	} else if err != nil {
+		return kernel{}, err
+	}
+	return kernel{version: version, image: filepath.Join(dir, "vmlinuz"), modules: filepath.Join(dir, "modules")}, nil
+}
+
+// resolve returns a package and those parts of the kernel that it depends on, each once, the packages
+// with a kernel's version in front.
+func resolve(name string, find func(string) (pkg, error)) ([]pkg, error) {
+	meta, err := find(name)
+	if err != nil {
+		return nil, err
+	}
+	var out []pkg
+	seen := map[string]bool{}
+	for todo := meta.depends; len(todo) > 0; {
+		name, todo = todo[0], todo[1:]
+		if seen[name] || !kernelPackage.MatchString(name) {
+			continue
+		}
+		seen[name] = true
+		p, err := find(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+		todo = append(todo, p.depends...)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s %s depends on no kernel", meta.name, meta.version)
+	}
+	return out, nil
+}
+
+// unpackAll makes dir in one step, so that an interrupted run leaves nothing that looks whole.
+func unpackAll(ctx context.Context, a *archive, packages []pkg, dir string) (err error) {
+	half, err := os.MkdirTemp(filepath.Dir(dir), "unpacking-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(half)) }()
+	if err := os.Mkdir(filepath.Join(half, "modules"), 0o755); err != nil {
+		return err
+	}
+	for _, p := range packages {
+		deb, err := a.download(ctx, p)
+		if err != nil {
+			return fmt.Errorf("download %s: %w", p.name, err)
+		}
+		if err := unpackDeb(ctx, deb, half); err != nil {
+			return fmt.Errorf("unpack %s: %w", deb, err)
+		}
+	}
+	for _, name := range []string{"vmlinuz", "modules/modules.builtin"} {
+		if _, err := os.Stat(filepath.Join(half, name)); err != nil {
+			return fmt.Errorf("the packages of %s lack a part: %w", packages[0].name, err)
+		}
+	}
+	whole := filepath.Join(half, "whole") // its parent is removed in any case
+	if err := os.Mkdir(whole, 0o755); err != nil {
+		return err
+	}
+	for _, name := range []string{"vmlinuz", "modules"} {
+		if err := os.Rename(filepath.Join(half, name), filepath.Join(whole, name)); err != nil {
+			return err
+		}
+	}
+	return os.Rename(whole, dir)
+}
+
+func unpackDeb(ctx context.Context, deb, dir string) error {
+	cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	err = unpackTar(tar.NewReader(out), dir)
+	if err == nil {
+		_, err = io.Copy(io.Discard, out)
+	}
+	return errors.Join(err, cmd.Wait())
+}
+
+// unpackTar keeps the kernel, as vmlinuz, and its modules, without their directories.
+func unpackTar(r *tar.Reader, dir string) error {
+	for {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		to := ""
+		switch base := path.Base(h.Name); {
+		case h.Typeflag != tar.TypeReg:
+		case base == "vmlinuz" || strings.HasPrefix(base, "vmlinuz-"):
+			to = "vmlinuz"
+		case base == "modules.builtin" || moduleName(base) != "":
+			to = filepath.Join("modules", base)
+		}
+		if to == "" {
+			continue
+		}
+		f, err := os.Create(filepath.Join(dir, to))
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(f, r)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+}

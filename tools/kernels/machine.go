@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+// machine is the computer that qemu plays: two processors, no disk, no network device, two serial
+// lines. The first has the kernel's messages, the second is that of package plan.
+type machine struct {
+	kernel, initramfs string        // files
+	console           string        // file that the first serial line is written to
+	limit             time.Duration // after which it is turned off
+}
+
+// bootOptions make a kernel that is in trouble end at once, and turn off what costs an emulator much
+// and tests nothing of ours.
+const bootOptions = "console=ttyS0 panic=-1 oops=panic mitigations=off nokaslr loglevel=5"
+
+// run boots the machine, gives its second serial line to s and returns when it is off.
+func (m machine) run(ctx context.Context, s *session) error {
+	limited, cancel := context.WithTimeout(ctx, m.limit)
+	defer cancel()
+	args := append(accelerator("/dev/kvm", "/sys/module"),
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none", "-m", "3072", "-smp", "2",
+		"-serial", "file:"+m.console, "-serial", "stdio",
+		"-kernel", m.kernel, "-initrd", m.initramfs, "-append", bootOptions)
+	cmd := exec.CommandContext(limited, "qemu-system-x86_64", args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the machine: %w", err)
+	}
+	readErr := s.read(ctx, out)
+	if readErr != nil {
+		cancel()
+	}
+	err = cmd.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case readErr != nil:
+		return readErr
+	case limited.Err() != nil:
+		err = fmt.Errorf("turned off after %s", m.limit)
+	case err != nil:
+		err = fmt.Errorf("qemu: %w", err)
+	}
+	return s.finish(err)
+}
+
+// accelerator returns qemu's options for the fastest way to run a kernel here. /dev/kvm alone says
+// little: only with one of the two modules that use the processor's own means does it run a kernel
+// that is not made for it.
+func accelerator(kvm, modules string) []string {
+	for _, name := range []string{"kvm_intel", "kvm_amd"} {
+		if _, err := os.Stat(modules + "/" + name); err != nil {
+			continue
+		}
+		f, err := os.OpenFile(kvm, os.O_RDWR, 0)
+		if err != nil {
+			break
+		}
+		f.Close()
+		return []string{"-accel", "kvm", "-cpu", "host"}
+	}
+	return []string{"-accel", "tcg,thread=multi"}
+}
+
+// complaints returns the lines in which a kernel says that something in it is wrong.
+func complaints(console string) []string {
+	var out []string
+	for line := range strings.Lines(console) {
+		for _, sign := range []string{"WARNING: CPU:", "BUG: ", "Kernel panic", "Oops:"} {
+			if strings.Contains(line, sign) {
+				out = append(out, strings.TrimSpace(line))
+				break
+			}
+		}
+	}
+	return out
+}
+
+// tail returns the last n lines.
+func tail(text string, n int) string {
+	lines := slices.Collect(strings.Lines(text))
+	return strings.Join(lines[max(0, len(lines)-n):], "")
+}
+
+// readConsole returns what the kernel said; a machine that never started has said nothing.
+func (m machine) readConsole() (string, error) {
+	text, err := os.ReadFile(m.console)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return string(text), err
+}
