@@ -216,13 +216,13 @@ func (d *Daemon) wantedInterfaces() (names []string, only bool, err error) {
 	return names, len(cfg.Interfaces) > 0, err
 }
 
-// ended asks the record which decisions are over.
-func (d *Daemon) ended(ids []uint64) (map[uint64]bool, error) {
+// ended asks the record which kernel entries belong to decisions that are over.
+func (d *Daemon) ended(entries []decision.Rule) ([]bool, error) {
 	st, err := d.record.Get()
 	if err != nil {
 		return nil, err
 	}
-	return st.Ended(context.Background(), d.now(), ids)
+	return st.Ended(context.Background(), d.now(), entries)
 }
 
 // restore brings back what is on record. Without a record the kernel's bans stay as they are, and

@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -37,6 +38,27 @@ func (m Mode) String() string {
 		return "shadow"
 	}
 	return "unknown"
+}
+
+// ParseMode reads the name of a mode.
+func ParseMode(s string) (Mode, error) {
+	for _, m := range []Mode{ModeOff, ModeDrop, ModeShadow} {
+		if s == m.String() {
+			return m, nil
+		}
+	}
+	return 0, fmt.Errorf("%q is no mode: choose drop, shadow (count, then pass) or off", s)
+}
+
+// Rank orders modes by what they do to a source: drop is above shadow, shadow above off.
+func (m Mode) Rank() int {
+	switch m {
+	case ModeDrop:
+		return 2
+	case ModeShadow:
+		return 1
+	}
+	return 0
 }
 
 // Rule is one entry of the kernel's ban tables.

@@ -31,6 +31,9 @@ func NewSet() *Set { return &Set{byID: map[uint64]*member{}} }
 // Len returns the number of decisions.
 func (s *Set) Len() int { return len(s.byID) }
 
+// Prefixes returns the number of prefixes with a decision: the kernel entries that the set asks for.
+func (s *Set) Prefixes() int { return s.prefixes.Len() }
+
 // Add puts a decision into the set, in place of one with the same id, and returns the prefix it
 // covers. A decision without id, end or address is refused.
 func (s *Set) Add(d *Decision) (netip.Prefix, error) {
@@ -171,15 +174,24 @@ func (s *Set) All() iter.Seq[*Decision] {
 	}
 }
 
-// UntilSlack is how far two ends may lie apart and still be the same: the kernel counts from boot,
-// and converting to wall-clock time and back is only as exact as the clock is steady.
-const UntilSlack = 2 * time.Second
+// UntilSlack is how far two ends may lie apart and still be the same. The kernel counts in ticks of
+// up to 1.3 s and lets a ban end at most a tick and a second late; the rest is for the conversion to
+// wall-clock time and back, which is only as exact as the clock is steady.
+const UntilSlack = 3 * time.Second
 
-// Same reports whether the kernel entry have enforces what want asks for. Hits do not matter.
+// Same reports whether the kernel entry have is the one that want asks for. Hits do not matter.
 func Same(want, have Rule) bool {
-	apart := want.Until.Sub(have.Until).Abs()
-	return want.Prefix == have.Prefix && want.Class == have.Class &&
-		want.DecisionID == have.DecisionID && apart <= UntilSlack
+	return want.DecisionID == have.DecisionID && !have.Foreign && alike(want, have)
+}
+
+// Nameless reports whether the kernel entry have is what want asks for, but for its id, which this
+// process does not know: it was written by an earlier one.
+func Nameless(want, have Rule) bool {
+	return have.DecisionID == 0 && want.DecisionID != 0 && !have.Foreign && alike(want, have)
+}
+
+func alike(want, have Rule) bool {
+	return want.Prefix == have.Prefix && want.Class == have.Class && want.Until.Sub(have.Until).Abs() <= UntilSlack
 }
 
 // Stronger reports whether a beats b: drop beats shadow, then the later end wins.

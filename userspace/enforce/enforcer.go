@@ -5,8 +5,11 @@
 // decisions is the caller's part. After a crash in between, Reconcile finds the ban in the kernel
 // and adopts it with the end it carries.
 //
+// Imported lists are enforced as well, each under a kernel class of its own: own decisions beat them,
+// and when there is no room for all, they give way.
+//
 // At start the order is: New, Allow for the user's allowlist, Restore with the recorded decisions,
-// Reconcile; only then may bans come in. While running, RunGuard keeps the un-bannable addresses
+// RestoreList for each list, Reconcile; only then may bans come in. While running, RunGuard keeps the un-bannable addresses
 // up to date, and the daemon calls Expire and Reconcile from time to time.
 package enforce
 
@@ -27,13 +30,15 @@ const DefaultMaxBans = 1_000_000
 
 // Config says what an Enforcer works with. Table, Guard, IDs, Log and Now are required.
 type Config struct {
-	Table   Table
-	Guard   *Guard
-	IDs     *decision.IDs // gives decisions their ids; raised to what Restore and Reconcile find
-	MaxBans int           // decisions held at most, DefaultMaxBans when 0; further ones are refused
-	// Ended returns those of the ids whose decisions are on record as ended, so that a leftover
-	// in the kernel is not taken for a ban that was never recorded. Nil: none are.
-	Ended func(ids []uint64) (map[uint64]bool, error)
+	Table Table
+	Guard *Guard
+	IDs   *decision.IDs // gives decisions their ids; raised to what Restore and Reconcile find
+	// MaxBans is the number of kernel entries at most, DefaultMaxBans when 0. Entries of lists give
+	// way to decisions; when the decisions alone are that many, further ones are refused.
+	MaxBans int
+	// Ended tells of kernel entries whether their decisions are on record as ended, so that a
+	// leftover is not taken for a ban that was never recorded. Nil: none are.
+	Ended func(entries []decision.Rule) ([]bool, error)
 	Log   *slog.Logger
 	Now   func() time.Time
 }
@@ -45,15 +50,20 @@ type Enforcer struct {
 	guard *Guard
 	ids   *decision.IDs
 	limit int
-	ended func(ids []uint64) (map[uint64]bool, error)
+	ended func(entries []decision.Rule) ([]bool, error)
 	log   *slog.Logger
 	now   func() time.Time
 	wake  chan struct{} // asks RunGuard for a fresh look
 
-	reconciling sync.Mutex // one Reconcile at a time; taken before mu
+	reconciling sync.Mutex // one Reconcile or change of a list at a time; taken before mu
 
 	mu      sync.Mutex // covers everything below and all writing of the table
 	set     *decision.Set
+	lists   [decision.Classes]*list
+	modes   [decision.Classes]decision.Mode
+	room    int                           // entries that fit, at most limit: less when the kernel ran out of memory
+	swap    *swap                         // the list that is being exchanged, nil when none is
+	swapped sync.Cond                     // signalled when swap has become nil
 	users   decision.PrefixMap[time.Time] // the user's allowlist: prefix -> its end, zero for never
 	allowed map[netip.Prefix]decision.AllowReason
 	revoked idRing
@@ -65,7 +75,9 @@ type Enforcer struct {
 
 // Stats counts what an Enforcer did.
 type Stats struct {
-	Active       int    // decisions in force
+	Active       int // decisions in force
+	Entries      int // kernel entries asked for: prefixes with a decision, and enforced entries of lists
+	Lists        []ListStats
 	Banned       uint64 // decisions accepted
 	Refused      uint64
 	KernelErrors uint64    // writes that the kernel did not take in full; Reconcile tries again
@@ -86,10 +98,13 @@ func New(c Config) *Enforcer {
 		wake:    make(chan struct{}, 1),
 		set:     decision.NewSet(),
 		allowed: map[netip.Prefix]decision.AllowReason{},
+		modes:   startModes(),
 	}
 	if e.limit == 0 {
 		e.limit = DefaultMaxBans
 	}
+	e.room = e.limit
+	e.swapped.L = &e.mu
 	e.guard.Refresh(e.now())
 	return e
 }
@@ -114,12 +129,18 @@ func (e *Enforcer) Restore(active []*decision.Decision) error {
 			e.log.Warn("recorded decision left out", "decision", d.ID, "value", d.Value, "err", err)
 		}
 	}
+	e.makeRoom() // no list has kernel entries yet that Reconcile would not take out
 	for rule, err := range e.table.Bans() {
 		if err != nil {
 			return fmt.Errorf("read bans from the kernel: %w", err)
 		}
 		e.ids.Raise(0, rule.DecisionID)
 	}
+	modes, err := e.table.ClassModes()
+	if err != nil {
+		return fmt.Errorf("read class modes from the kernel: %w", err)
+	}
+	e.modes = modes
 	return nil
 }
 
@@ -156,7 +177,10 @@ func (e *Enforcer) ban(ds []*decision.Decision, now time.Time) []Refusal {
 		e.stats.Banned++
 		changed = append(changed, p)
 	}
-	_ = e.write(changed, now) // counted and logged there
+	if give := e.makeRoom(); len(give) > 0 {
+		_ = e.write(give, now) // counted and logged there, and so below
+	}
+	_ = e.write(changed, now)
 	return refused
 }
 
@@ -236,6 +260,14 @@ func (e *Enforcer) unban(ids []uint64) error {
 // Expire takes ended decisions out of the set and the kernel, and returns them. The kernel compares
 // the end itself, so a late Expire costs memory, not justice.
 func (e *Enforcer) Expire(now time.Time) []*decision.Decision {
+	if e.reconciling.TryLock() { // otherwise next time
+		e.expireLists(now)
+		e.reconciling.Unlock()
+	}
+	return e.expireAll(now)
+}
+
+func (e *Enforcer) expireAll(now time.Time) []*decision.Decision {
 	e.expireAllows(now)
 	var all []*decision.Decision
 	for {
@@ -266,53 +298,6 @@ func (e *Enforcer) forget(gone []*decision.Decision, now time.Time) error {
 		}
 	}
 	return e.write(changed, now)
-}
-
-// write brings the kernel entries of some prefixes to what the set wants. It is the only place
-// that writes bans, always under mu: so the order of writes is the order of decisions.
-func (e *Enforcer) write(prefixes []netip.Prefix, now time.Time) error {
-	var ban []decision.Rule
-	var unban []netip.Prefix
-	done := make(map[netip.Prefix]struct{}, len(prefixes))
-	for _, p := range prefixes {
-		if _, ok := done[p]; ok {
-			continue
-		}
-		done[p] = struct{}{}
-		if e.touched != nil {
-			e.touched[p] = struct{}{}
-		}
-		if rule, ok := e.set.Effective(p); ok {
-			ban = append(ban, rule)
-		} else {
-			unban = append(unban, p)
-		}
-	}
-	return errors.Join(try(e, e.table.Ban, ban, now), try(e, e.table.Unban, unban, now))
-}
-
-// try hands entries to the kernel, and counts and logs a failure.
-func try[T any](e *Enforcer, do func([]T) error, entries []T, now time.Time) error {
-	if len(entries) == 0 {
-		return nil
-	}
-	err := do(entries)
-	if err == nil {
-		return nil
-	}
-	e.stats.KernelErrors++
-	if e.logged.IsZero() || now.Sub(e.logged) >= time.Minute {
-		e.logged = now
-		e.log.Error("kernel table not written, the next reconcile tries again", "failures", e.stats.KernelErrors, "err", err)
-	}
-	return fmt.Errorf("write kernel table: %w", err)
-}
-
-// Find returns the decisions in force that cover addr, the most specific first.
-func (e *Enforcer) Find(addr netip.Addr) []*decision.Decision {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.set.Find(addr)
 }
 
 // Decision returns the decision in force with an id.
@@ -355,6 +340,6 @@ func (e *Enforcer) Stats() Stats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	st := e.stats
-	st.Active = e.set.Len()
+	st.Active, st.Entries, st.Lists = e.set.Len(), e.used(), e.listStats()
 	return st
 }

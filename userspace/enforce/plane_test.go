@@ -47,8 +47,14 @@ func TestReconcileOnTheRealTables(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	e := New(Config{
 		Table: plane, Guard: NewGuard(GuardConfig{System: nothing(t), Log: log}), IDs: &decision.IDs{}, Log: log,
-		Now:   func() time.Time { return now },
-		Ended: func([]uint64) (map[uint64]bool, error) { return map[uint64]bool{8: true}, nil },
+		Now: func() time.Time { return now },
+		Ended: func(rules []decision.Rule) ([]bool, error) {
+			out := make([]bool, len(rules))
+			for i, r := range rules {
+				out[i] = r.DecisionID == 8
+			}
+			return out, nil
+		},
 	})
 	missing := withID(3, ban("192.0.2.3", 0))
 	missing.Until = until

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"gabion/userspace/decision"
@@ -20,7 +21,7 @@ const step = 256
 // the kernel takes writes.
 type Drift struct {
 	Missing int // decisions without their kernel entry
-	Wrong   int // entries with another class, end or decision
+	Wrong   int // entries with another class, end or decision, and lists in another mode
 	Extra   int // entries of no decision, deleted
 	Allows  int // allow entries missing, wrong or nobody's
 	// Adopted are the decisions made for entries that nobody had on record: bans from just before
@@ -37,32 +38,54 @@ func (d Drift) Total() int { return d.Missing + d.Wrong + d.Extra + d.Allows + l
 func (e *Enforcer) Reconcile(now time.Time) (Drift, error) {
 	e.reconciling.Lock()
 	defer e.reconciling.Unlock()
-	e.Expire(now)
+	e.expireLists(now)
+	e.expireAll(now)
 	e.guard.Refresh(now)
 	var drift Drift
-	var errs [4]error
-	drift.Allows, errs[0] = e.reconcileAllows(now)
+	var err error
+	drift.Allows, err = e.reconcileAllows(now)
+	errs := []error{err, e.reconcileModes(now, &drift)}
+	e.readmit(now)
+	errs = append(errs, e.refill(now))
 
 	round := e.watch(map[netip.Prefix]struct{}{})
 	defer e.watch(nil)
-	odd, err := e.compare(round)
-	errs[1] = err
-	ended, known := e.endedOf(odd)
-	for len(odd) > 0 {
-		n := min(step, len(odd))
-		errs[2] = errors.Join(errs[2], e.repair(odd[:n], ended, known, now, &drift))
-		odd = odd[n:]
-	}
+	seen, err := e.compare(round)
+	errs = append(errs, err, e.giveIDs(seen.nameless, now), e.repairAll(seen.odd, now, &drift))
 	if err == nil { // otherwise what was not seen may be there
-		drift.Missing, errs[3] = e.addMissing(round, now)
+		drift.Missing, err = e.addMissing(round, now)
+		errs = append(errs, err)
 	}
-	if err := errors.Join(errs[:]...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return drift, fmt.Errorf("reconcile: %w", err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stats.Drift, e.stats.Reconciled = drift, now
+	for class, l := range e.lists {
+		if l != nil {
+			l.hits = seen.hits[class]
+		}
+	}
 	return drift, nil
+}
+
+// reconcileModes compares what the kernel does with lists with what it should, and repairs it.
+func (e *Enforcer) reconcileModes(now time.Time, drift *Drift) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	is, err := e.table.ClassModes()
+	if err != nil {
+		return fmt.Errorf("read class modes from the kernel: %w", err)
+	}
+	var errs []error
+	for class, l := range e.lists {
+		if l != nil && is[class] != e.modes[class] {
+			drift.Wrong++
+			errs = append(errs, e.failed(e.table.SetClass(l.Class, e.modes[class]), now))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // watch starts (with an empty map) or stops noting the prefixes that change, and returns the number
@@ -73,20 +96,37 @@ func (e *Enforcer) watch(touched map[netip.Prefix]struct{}) (round uint32) {
 	e.touched = touched
 	if touched != nil {
 		e.round = max(1, e.round+1) // 0 means never
+		for _, l := range e.lists {
+			if l != nil {
+				clear(l.met)
+			}
+		}
 	}
 	return e.round
 }
 
-// compare reads the kernel's bans, marks the decisions whose entry was met, and returns the entries
-// that are not as the set wants them.
-func (e *Enforcer) compare(round uint32) (odd []decision.Rule, err error) {
+// seen is what reading the kernel's bans showed.
+type seen struct {
+	odd      []decision.Rule          // not as they should be
+	nameless []netip.Prefix           // as they should be, but for an id that is not known any more
+	hits     [decision.Classes]uint64 // by class
+}
+
+// compare reads the kernel's bans and notes which of the wanted entries were met.
+func (e *Enforcer) compare(round uint32) (*seen, error) {
+	s := &seen{}
 	part := make([]decision.Rule, 0, step)
 	check := func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		for _, r := range part {
-			if want, ok := e.set.Meet(r.Prefix, round); !ok || !decision.Same(want, r) {
-				odd = append(odd, r)
+			s.hits[r.Class%decision.Classes] += r.Hits
+			switch want, ok := e.meet(r.Prefix, round); {
+			case ok && decision.Same(want, r):
+			case ok && decision.Nameless(want, r):
+				s.nameless = append(s.nameless, r.Prefix)
+			default:
+				s.odd = append(s.odd, r)
 			}
 		}
 		part = part[:0]
@@ -94,53 +134,96 @@ func (e *Enforcer) compare(round uint32) (odd []decision.Rule, err error) {
 	for r, err := range e.table.Bans() {
 		if err != nil {
 			check()
-			return odd, fmt.Errorf("read bans from the kernel: %w", err)
+			return s, fmt.Errorf("read bans from the kernel: %w", err)
 		}
 		if part = append(part, r); len(part) == step {
 			check()
 		}
 	}
 	check()
-	return odd, nil
+	return s, nil
 }
 
-// endedOf asks which of the decisions that odd entries carry are on record as ended. When that is
-// not known, entries without a decision are left alone for this time.
-func (e *Enforcer) endedOf(odd []decision.Rule) (ended map[uint64]bool, known bool) {
-	var ids []uint64
-	for _, r := range odd {
-		if r.DecisionID != 0 && r.DecisionID <= decision.MaxID {
-			ids = append(ids, r.DecisionID)
+// meet returns the entry that p should have, and notes with everyone who wants it that one was met.
+func (e *Enforcer) meet(p netip.Prefix, round uint32) (decision.Rule, bool) {
+	e.set.Meet(p, round)
+	for _, l := range e.lists {
+		if i, ok := l.index(p); ok {
+			l.met[i/64] |= 1 << (i % 64)
 		}
 	}
-	if e.ended == nil || len(ids) == 0 {
-		return nil, true
+	return e.effective(p)
+}
+
+// giveIDs writes the ids of entries that an earlier process made: one store each, in place.
+func (e *Enforcer) giveIDs(nameless []netip.Prefix, now time.Time) error {
+	var errs []error
+	for part := range slices.Chunk(nameless, step) {
+		e.mu.Lock()
+		errs = append(errs, e.write(part, now))
+		e.mu.Unlock()
 	}
-	ended, err := e.ended(ids)
+	return errors.Join(errs...)
+}
+
+// repairAll handles what differed when it was read.
+func (e *Enforcer) repairAll(odd []decision.Rule, now time.Time, drift *Drift) error {
+	ended, known := e.endedOf(odd)
+	var errs []error
+	for from := 0; from < len(odd); from += step {
+		to := min(from+step, len(odd))
+		errs = append(errs, e.repair(odd[from:to], ended[from:to], known, now, drift))
+	}
+	return errors.Join(errs...)
+}
+
+// endedOf asks which odd entries belong to decisions that are on record as ended. When that is not
+// known, entries without a decision are left alone for this time.
+func (e *Enforcer) endedOf(odd []decision.Rule) (ended []bool, known bool) {
+	ended = make([]bool, len(odd))
+	var at []int
+	var ask []decision.Rule
+	for i, r := range odd {
+		if !r.Foreign && !ofList(r) && r.DecisionID <= decision.MaxID {
+			at, ask = append(at, i), append(ask, r)
+		}
+	}
+	if e.ended == nil || len(ask) == 0 {
+		return ended, true
+	}
+	answer, err := e.ended(ask)
 	if err != nil {
 		e.log.Warn("kernel entries without a decision are left alone", "err", err)
-		return nil, false
+		return ended, false
+	}
+	for i, is := range answer {
+		ended[at[i]] = is
 	}
 	return ended, true
 }
 
+// ofList reports whether an entry was made for a list: such ones carry no id.
+func ofList(r decision.Rule) bool {
+	return r.Class >= decision.ClassFirstList && r.DecisionID == 0 && !r.Foreign
+}
+
 // repair handles a few entries that differed when they were read.
-func (e *Enforcer) repair(odd []decision.Rule, ended map[uint64]bool, known bool, now time.Time, drift *Drift) error {
+func (e *Enforcer) repair(odd []decision.Rule, ended []bool, known bool, now time.Time, drift *Drift) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var change []netip.Prefix
-	for _, r := range odd {
+	for i, r := range odd {
 		if _, ok := e.touched[r.Prefix]; ok {
 			continue
 		}
 		e.touched[r.Prefix] = struct{}{} // an entry may come twice
-		want, wanted := e.set.Effective(r.Prefix)
+		_, wanted := e.effective(r.Prefix)
 		switch {
 		case !r.Until.IsZero() && !r.Until.After(now):
 			if wanted {
 				drift.Wrong++
 			}
-		case e.unrecorded(r, want, wanted, ended):
+		case !ended[i] && e.unrecorded(r, wanted):
 			if !known {
 				continue
 			}
@@ -151,7 +234,7 @@ func (e *Enforcer) repair(odd []decision.Rule, ended map[uint64]bool, known bool
 				break
 			}
 			drift.Adopted = append(drift.Adopted, d)
-			if want, _ = e.set.Effective(r.Prefix); decision.Same(want, r) {
+			if want, _ := e.effective(r.Prefix); decision.Same(want, r) {
 				continue
 			}
 		case wanted:
@@ -164,17 +247,25 @@ func (e *Enforcer) repair(odd []decision.Rule, ended map[uint64]bool, known bool
 	return e.write(change, now)
 }
 
-// unrecorded reports whether a kernel entry in force is a ban that nobody has on record: it carries
-// a decision that neither is in the set nor has ended, or none at all on a prefix that is not
-// banned. One that is weaker than what is wanted anyway is of no use.
-func (e *Enforcer) unrecorded(r, want decision.Rule, wanted bool, ended map[uint64]bool) bool {
-	if r.DecisionID == 0 || r.DecisionID > decision.MaxID {
+// unrecorded reports whether a kernel entry in force, which the record does not know as ended, is a ban
+// that nobody has on record. One with an id is, when the id is not in the set and the ban is stronger
+// than what is. One whose id is lost is, when no decision is on its prefix: otherwise it is that one's,
+// with another end. One put in by hand is, when nobody wants an entry there. What was made for a list
+// never is.
+func (e *Enforcer) unrecorded(r decision.Rule, wanted bool) bool {
+	own, has := e.set.Effective(r.Prefix)
+	switch {
+	case r.Foreign || r.DecisionID > decision.MaxID:
 		return !wanted
+	case ofList(r):
+		return false
+	case r.DecisionID == 0:
+		return !has
 	}
-	if _, active := e.set.Get(r.DecisionID); active || ended[r.DecisionID] || e.revoked.has(r.DecisionID) {
+	if _, active := e.set.Get(r.DecisionID); active || e.revoked.has(r.DecisionID) {
 		return false
 	}
-	return !wanted || decision.Stronger(r, want)
+	return !has || decision.Stronger(r, own)
 }
 
 // adopt makes a decision for a kernel entry that nobody has on record.
@@ -185,10 +276,10 @@ func (e *Enforcer) adopt(r decision.Rule, now time.Time) (*decision.Decision, er
 		Simulated: r.Class == decision.ClassShadow,
 	}
 	switch {
+	case r.Foreign:
+		d.ID, d.Origin, d.Scenario = 0, decision.OriginBPFTool, "put into the kernel by hand"
 	case d.ID > decision.MaxID:
 		d.ID = 0 // not one of ours
-	case d.ID == 0:
-		d.Origin, d.Scenario = decision.OriginBPFTool, "put into the kernel by hand"
 	}
 	if r.Prefix.IsSingleIP() {
 		d.Scope, d.Value = decision.ScopeIP, r.Prefix.Addr().String()
@@ -199,45 +290,4 @@ func (e *Enforcer) adopt(r decision.Rule, now time.Time) (*decision.Decision, er
 	d.Duration = d.Until.Sub(now)
 	_, err := e.accept(d, now)
 	return d, err
-}
-
-// addMissing writes the entries of decisions that were not met in the kernel.
-func (e *Enforcer) addMissing(round uint32, now time.Time) (missing int, err error) {
-	var last netip.Prefix
-	for more := true; more; {
-		var n int
-		var stepErr error
-		n, last, more, stepErr = e.addMissingAfter(last, round, now)
-		missing += n
-		if err == nil {
-			err = stepErr // one says enough: the others are counted
-		}
-	}
-	return missing, err
-}
-
-func (e *Enforcer) addMissingAfter(last netip.Prefix, round uint32, now time.Time) (missing int, next netip.Prefix, more bool, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var change []netip.Prefix
-	looked := 0
-	for rule, met := range e.set.RulesAfter(last) {
-		next = rule.Prefix
-		_, touched := e.touched[next]
-		if met != round && !touched && !e.inKernel(rule) {
-			change = append(change, next)
-		}
-		if looked++; looked == step {
-			more = true
-			break
-		}
-	}
-	return len(change), next, more, e.write(change, now)
-}
-
-// inKernel reports whether the entry that a decision needs is there. Reading a table that changes
-// may skip entries, so not having seen one proves nothing.
-func (e *Enforcer) inKernel(want decision.Rule) bool {
-	have, ok, err := e.table.BanHit(want.Prefix)
-	return err == nil && ok && decision.Same(want, have)
 }

@@ -25,8 +25,13 @@ func class(c decision.Class, r decision.Rule) decision.Rule {
 	return r
 }
 
+func foreign(r decision.Rule) decision.Rule {
+	r.Foreign = true
+	return r
+}
+
 func forever(prefix string) decision.Rule {
-	return decision.Rule{Prefix: netip.MustParsePrefix(prefix)}
+	return decision.Rule{Prefix: netip.MustParsePrefix(prefix), Foreign: true}
 }
 
 // adoptedAs is what the test compares of an adopted decision.
@@ -42,6 +47,7 @@ func TestReconcileAfterACrash(t *testing.T) {
 		name     string
 		recorded []*decision.Decision // active in the store
 		ended    map[uint64]bool      // ended in the store
+		revoked  map[string]time.Time // likewise, by prefix and end
 		kernel   []decision.Rule
 		want     []string
 		missing  int
@@ -112,7 +118,7 @@ func TestReconcileAfterACrash(t *testing.T) {
 		{
 			name:     "put in by hand, with and without an end",
 			recorded: []*decision.Decision{withID(5, ban("192.0.2.9", 60))},
-			kernel:   []decision.Rule{rule("192.0.2.1/32", 0, 60), forever("192.0.2.2/32"), rule("192.0.2.9/32", 5, 60)},
+			kernel:   []decision.Rule{foreign(rule("192.0.2.1/32", 0, 60)), forever("192.0.2.2/32"), rule("192.0.2.9/32", 5, 60)},
 			want:     []string{"192.0.2.1/32 #6 +60m", "192.0.2.2/32 #7 +240m", "192.0.2.9/32 #5 +60m"},
 			adopted:  []adoptedAs{{6, "bpftool", "192.0.2.1", 60, false}, {7, "bpftool", "192.0.2.2", 240, false}},
 		},
@@ -131,13 +137,51 @@ func TestReconcileAfterACrash(t *testing.T) {
 		},
 		{
 			name:   "by hand on a protected address, or on everything",
-			kernel: []decision.Rule{rule("198.51.100.7/32", 0, 60), forever("0.0.0.0/0")},
+			kernel: []decision.Rule{foreign(rule("198.51.100.7/32", 0, 60)), forever("0.0.0.0/0")},
 			extra:  2,
+		},
+		{
+			name:     "ids lost at a restart are given back",
+			recorded: []*decision.Decision{withID(3, ban("192.0.2.1", 60)), withID(4, ban("192.0.2.0/24", 30))},
+			kernel:   []decision.Rule{rule("192.0.2.1/32", 0, 60), rule("192.0.2.0/24", 4, 30)},
+			want:     []string{"192.0.2.0/24 #4 +30m", "192.0.2.1/32 #3 +60m"},
+		},
+		{
+			name:    "an id lost and not recorded: killed in between",
+			kernel:  []decision.Rule{rule("192.0.2.1/32", 0, 60), rule("2001:db8::/48", 9, 30)},
+			want:    []string{"192.0.2.1/32 #10 +60m", "2001:db8::/48 #9 +30m"},
+			adopted: []adoptedAs{{10, "adopted", "192.0.2.1", 60, false}, {9, "adopted", "2001:db8::/48", 30, false}},
+		},
+		{
+			name:    "an id lost, and the ban is over on record",
+			revoked: map[string]time.Time{"192.0.2.1/32": t0().Add(time.Hour), "192.0.2.2/32": t0().Add(time.Hour)},
+			kernel:  []decision.Rule{rule("192.0.2.1/32", 0, 60), rule("192.0.2.2/32", 0, 90)},
+			want:    []string{"192.0.2.2/32 #1 +90m"},
+			extra:   1,
+			adopted: []adoptedAs{{1, "adopted", "192.0.2.2", 90, false}},
+		},
+		{
+			name:     "an id lost on a prefix with a decision: the end of that one counts",
+			recorded: []*decision.Decision{withID(3, ban("192.0.2.1", 60))},
+			kernel:   []decision.Rule{rule("192.0.2.1/32", 0, 61)},
+			want:     []string{"192.0.2.1/32 #3 +60m"},
+			wrong:    1,
+		},
+		{
+			name:   "entries of a list that is no more",
+			kernel: []decision.Rule{class(5, rule("192.0.2.1/32", 0, 60)), class(5, rule("192.0.2.0/24", 0, 60))},
+			extra:  2,
+		},
+		{
+			name:    "by hand in the class of a list",
+			kernel:  []decision.Rule{foreign(class(5, rule("192.0.2.1/32", 0, 60)))},
+			want:    []string{"192.0.2.1/32 #1 +60m"},
+			adopted: []adoptedAs{{1, "bpftool", "192.0.2.1", 60, false}},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, func(_ *Config, g *GuardConfig) { g.Peers = prefixesOf("198.51.100.7/32") })
-			r.ended = tt.ended
+			r.ended, r.revoked = tt.ended, tt.revoked
 			if err := r.table.Memory.Ban(tt.kernel); err != nil {
 				t.Fatal(err)
 			}
@@ -195,7 +239,7 @@ func TestRestoreLeavesOutWhatCannotBeEnforced(t *testing.T) {
 
 func TestWithoutTheRecordUnknownEntriesAreLeftAlone(t *testing.T) {
 	r := newRig(t, func(c *Config, _ *GuardConfig) {
-		c.Ended = func([]uint64) (map[uint64]bool, error) { return nil, errors.New("disk is gone") }
+		c.Ended = func([]decision.Rule) ([]bool, error) { return nil, errors.New("disk is gone") }
 	})
 	if err := r.table.Memory.Ban([]decision.Rule{rule("192.0.2.1/32", 7, 60)}); err != nil {
 		t.Fatal(err)

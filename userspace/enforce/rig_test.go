@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gabion/loader"
 	"gabion/userspace/decision"
 	"gabion/userspace/enforce/machine"
 )
@@ -31,6 +33,9 @@ type flaky struct {
 	mu     sync.Mutex
 	err    error
 	during func() // called once, in the middle of reading the bans
+	swaps  int    // how often a whole list came in
+	inSwap func() // called in the middle of each
+	size   int    // entries that fit; 0: any number
 }
 
 func (f *flaky) failing() error {
@@ -49,7 +54,38 @@ func (f *flaky) Ban(r []decision.Rule) error {
 	if err := f.failing(); err != nil {
 		return err
 	}
-	return f.Memory.Ban(r)
+	return f.fit(r)
+}
+
+// fit writes what there is room for, and refuses the rest as the kernel does.
+func (f *flaky) fit(rules []decision.Rule) error {
+	var full []netip.Prefix
+	for _, r := range rules {
+		_, has, _ := f.BanHit(r.Prefix)
+		if !has && f.size > 0 && f.Memory.bans.Len() >= f.size {
+			full = append(full, r.Prefix)
+		} else if err := f.Memory.Ban([]decision.Rule{r}); err != nil {
+			return err
+		}
+	}
+	if len(full) > 0 {
+		return fmt.Errorf("ban: %w", errors.Join(nil, &loader.FullError{Table: "hosts4", Capacity: uint32(f.size), Prefixes: full}))
+	}
+	return nil
+}
+
+func (f *flaky) Swap(put []decision.Rule, remove []netip.Prefix) error {
+	f.swaps++
+	if err := f.failing(); err != nil {
+		return err
+	}
+	if f.inSwap != nil {
+		f.inSwap()
+	}
+	if f.size > 0 {
+		return errors.Join(f.Memory.Unban(remove), f.fit(put))
+	}
+	return f.Memory.Swap(put, remove)
 }
 
 func (f *flaky) Unban(p []netip.Prefix) error {
@@ -80,10 +116,11 @@ func (f *flaky) Bans() iter.Seq2[decision.Rule, error] {
 // rig is an Enforcer over a table in memory, with a clock that stands still.
 type rig struct {
 	*Enforcer
-	table *flaky
-	clock time.Time
-	ended map[uint64]bool
-	log   strings.Builder
+	table   *flaky
+	clock   time.Time
+	ended   map[uint64]bool
+	revoked map[string]time.Time // prefix to the end of a ban that is over on record
+	log     strings.Builder
 }
 
 func newRig(t *testing.T, change func(*Config, *GuardConfig)) *rig {
@@ -93,8 +130,14 @@ func newRig(t *testing.T, change func(*Config, *GuardConfig)) *rig {
 	g := GuardConfig{System: nothing(t), Log: log}
 	c := Config{
 		Table: r.table, IDs: &decision.IDs{}, Log: log,
-		Now:   func() time.Time { return r.clock },
-		Ended: func([]uint64) (map[uint64]bool, error) { return r.ended, nil },
+		Now: func() time.Time { return r.clock },
+		Ended: func(rules []decision.Rule) ([]bool, error) {
+			out := make([]bool, len(rules))
+			for i, rule := range rules {
+				out[i] = r.ended[rule.DecisionID] || rule.DecisionID == 0 && rule.Until.Equal(r.revoked[rule.Prefix.String()])
+			}
+			return out, nil
+		},
 	}
 	if change != nil {
 		change(&c, &g)
@@ -125,8 +168,11 @@ func (r *rig) kernel() []string {
 	var out []string
 	for rule := range r.table.Memory.Bans() {
 		s := fmt.Sprintf("%s #%d %+gm", rule.Prefix, rule.DecisionID, rule.Until.Sub(t0()).Minutes())
-		if rule.Class == decision.ClassShadow {
+		switch {
+		case rule.Class == decision.ClassShadow:
 			s += " shadow"
+		case rule.Class >= decision.ClassFirstList:
+			s += fmt.Sprintf(" list%d", rule.Class)
 		}
 		out = append(out, s)
 	}

@@ -1,9 +1,9 @@
 package enforce
 
 import (
+	"errors"
 	"iter"
 	"net/netip"
-	"sync"
 
 	"gabion/userspace/decision"
 )
@@ -17,102 +17,23 @@ type Table interface {
 	Bans() iter.Seq2[decision.Rule, error]
 	// BanHit looks up the entry for exactly prefix.
 	BanHit(prefix netip.Prefix) (decision.Rule, bool, error)
+	// SetClass changes what is done with all entries of a class, and ClassModes tells.
+	SetClass(decision.Class, decision.Mode) error
+	ClassModes() ([decision.Classes]decision.Mode, error)
 	Allow([]decision.Allow) error
 	Disallow([]netip.Prefix) error
 	Allows() iter.Seq2[decision.Allow, error]
 }
 
-// Memory is a Table that drops no packet: for tests, and for a daemon that detects on a machine
-// without a data plane. The zero value is empty and ready.
-type Memory struct {
-	mu     sync.Mutex
-	bans   decision.PrefixMap[decision.Rule]
-	allows decision.PrefixMap[decision.Allow]
+// swapper is a Table that can write and take out entries in one step, as a whole list wants it: all of
+// the new entries are in force before any of the old ones is gone.
+type swapper interface {
+	Swap(put []decision.Rule, remove []netip.Prefix) error
 }
 
-// Ban writes entries.
-func (m *Memory) Ban(rules []decision.Rule) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, r := range rules {
-		old, _ := m.bans.Get(r.Prefix)
-		r.Hits = old.Hits
-		m.bans.Put(r.Prefix, r)
+func swapEntries(t Table, put []decision.Rule, remove []netip.Prefix) error {
+	if s, ok := t.(swapper); ok {
+		return s.Swap(put, remove)
 	}
-	return nil
-}
-
-// Unban takes entries out.
-func (m *Memory) Unban(prefixes []netip.Prefix) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, p := range prefixes {
-		m.bans.Delete(p)
-	}
-	return nil
-}
-
-// Bans yields the entries in order. Others may write meanwhile.
-func (m *Memory) Bans() iter.Seq2[decision.Rule, error] {
-	return inPieces(&m.mu, &m.bans, func(r decision.Rule) netip.Prefix { return r.Prefix })
-}
-
-// BanHit looks up the entry for exactly prefix.
-func (m *Memory) BanHit(prefix netip.Prefix) (decision.Rule, bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r, ok := m.bans.Get(prefix)
-	return r, ok, nil
-}
-
-// Allow writes allow entries.
-func (m *Memory) Allow(allows []decision.Allow) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, a := range allows {
-		m.allows.Put(a.Prefix, a)
-	}
-	return nil
-}
-
-// Disallow takes allow entries out.
-func (m *Memory) Disallow(prefixes []netip.Prefix) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, p := range prefixes {
-		m.allows.Delete(p)
-	}
-	return nil
-}
-
-// Allows yields the allow entries in order. Others may write meanwhile.
-func (m *Memory) Allows() iter.Seq2[decision.Allow, error] {
-	return inPieces(&m.mu, &m.allows, func(a decision.Allow) netip.Prefix { return a.Prefix })
-}
-
-// inPieces yields the entries of a map, and holds its lock only to copy the next few of them.
-func inPieces[T any](mu *sync.Mutex, m *decision.PrefixMap[T], prefix func(T) netip.Prefix) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var last netip.Prefix
-		part := make([]T, 0, step)
-		for {
-			part = part[:0]
-			mu.Lock()
-			for _, entry := range m.After(last) {
-				if part = append(part, entry); len(part) == step {
-					break
-				}
-			}
-			mu.Unlock()
-			for _, entry := range part {
-				if !yield(entry, nil) {
-					return
-				}
-				last = prefix(entry)
-			}
-			if len(part) < step {
-				return
-			}
-		}
-	}
+	return errors.Join(t.Ban(put), t.Unban(remove))
 }

@@ -111,27 +111,6 @@ func (s *Store) Alert(ctx context.Context, id int64) (*decision.Alert, error) {
 	return found[0], nil
 }
 
-// Ended returns those of the ids whose decisions are recorded and not in force at now: expired or
-// revoked. A ban found in the kernel with such an id is a leftover.
-func (s *Store) Ended(ctx context.Context, now time.Time, ids []uint64) (map[uint64]bool, error) {
-	out := map[uint64]bool{}
-	for part := range slices.Chunk(ids, maxArgs) {
-		w := &where{}
-		w.in("id", idArgs(part))
-		w.add("until <= ?", toNano(now))
-		err := s.rows(ctx, "SELECT id FROM decisions"+w.String(), w.args, func(rows *sql.Rows) error {
-			var id int64
-			err := rows.Scan(&id)
-			out[uint64(id)] = err == nil
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
 // MaxIDs returns the largest alert id and decision id that were ever recorded, also when their
 // rows have been pruned since. Ids that gabion does not give out (decision.MaxID) do not count.
 func (s *Store) MaxIDs(ctx context.Context) (alert int64, decisionID uint64, err error) {

@@ -20,8 +20,8 @@ const (
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 	ON CONFLICT (id) DO NOTHING`
 	insertDecision = `INSERT INTO decisions (id, uuid, alert_id, origin, type, scope, value, prefix,
-	scenario, duration, created_at, until, simulated)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	scenario, duration, created_at, until, planned, simulated)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 	ON CONFLICT (id) DO NOTHING`
 	alertColumns = `id, uuid, machine, scenario, scenario_hash, scenario_version, message, kind,
 	capacity, events_count, leakspeed, simulated, remediation, created_at, start_at, stop_at, source,
@@ -66,7 +66,7 @@ func (in *inserter) decision(ctx context.Context, d *decision.Decision, alert in
 	}
 	err := in.exec(ctx, &in.decisions, insertDecision, int64(d.ID), d.UUID,
 		sql.NullInt64{Int64: alert, Valid: alert != 0}, d.Origin, d.Type, d.Scope, d.Value, prefix,
-		d.Scenario, int64(d.Duration), toNano(d.CreatedAt), toNano(d.Until), d.Simulated)
+		d.Scenario, int64(d.Duration), toNano(d.CreatedAt), toNano(d.Until), toNano(d.Until), d.Simulated)
 	if err != nil {
 		return fmt.Errorf("insert decision %d: %w", d.ID, err)
 	}

@@ -71,6 +71,13 @@ CREATE TABLE allows (
 	created_at INTEGER NOT NULL,
 	expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+`, `
+-- The end that a decision was made with, which its kernel entry carries; until is earlier when it
+-- was ended by hand. Of older decisions it is worked out from what is there.
+ALTER TABLE decisions ADD COLUMN planned INTEGER NOT NULL DEFAULT 0;
+UPDATE decisions SET planned = CASE
+	WHEN duration BETWEEN 0 AND 4000000000000000000 THEN max(until, created_at + duration)
+	ELSE until END;
 `}
 
 // migrate brings the database to the newest version, in one transaction: a store is never left

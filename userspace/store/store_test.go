@@ -230,8 +230,20 @@ func TestEndedDecisionsAreNotActiveAndStayOnRecord(t *testing.T) {
 	if err != nil || len(active) != 1 || active[0].ID != 2 {
 		t.Errorf("active = %v, %v; want decision 2 alone", active, err)
 	}
-	ended, err := s.Ended(t.Context(), now, []uint64{1, 2, 3, 99})
-	if diff := cmp.Diff(map[uint64]bool{1: true, 3: true}, ended); diff != "" || err != nil {
+	entry := func(id uint64, of *decision.Decision, late time.Duration) decision.Rule {
+		p, err := of.Prefix()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return decision.Rule{Prefix: p, DecisionID: id, Until: of.Until.Add(late)}
+	}
+	revoked, running := alertN(1).Decisions[0], alertN(2).Decisions[0]
+	ended, err := s.Ended(t.Context(), now, []decision.Rule{
+		entry(1, revoked, time.Hour), entry(2, running, 0), entry(3, running, 0), entry(99, revoked, 0), entry(decision.MaxID+1, revoked, 0),
+		entry(0, revoked, 2*time.Second), entry(0, revoked, time.Minute), entry(0, running, 0),
+	})
+	want := []bool{true, false, true, false, false, true, false, false}
+	if diff := cmp.Diff(want, ended); diff != "" || err != nil {
 		t.Errorf("ended (-want +got):\n%s%v", diff, err)
 	}
 	if err := s.EndDecisions(t.Context(), []uint64{1}, now.Add(time.Hour)); err != nil {
@@ -309,7 +321,7 @@ func TestGarbageInRowsDoesNotHideTheOthers(t *testing.T) {
 	mustAppend(t, s, nasty, alertN(2))
 	for _, q := range []string{
 		`UPDATE alerts SET events = '{', meta = '[1', source = 'null', labels = '' WHERE id = 2`,
-		`INSERT INTO decisions VALUES (-1, '', NULL, '', 'ban', 'Ip', 'nonsense', 'x', '', -5, -1, 9223372036854775807, 7)`,
+		`INSERT INTO decisions VALUES (-1, '', NULL, '', 'ban', 'Ip', 'nonsense', 'x', '', -5, -1, 9223372036854775807, 7, 0)`,
 		`INSERT INTO allows VALUES ('nonsense', '', 0, 0)`,
 		`UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = 'decisions'`,
 	} {
@@ -353,5 +365,36 @@ func TestARefusedAlertDoesNotHoldUpTheOthers(t *testing.T) {
 	mustSync(t, s)
 	if st := s.Stats(); st.Written != 2 || st.Unrecorded != 1 || st.Err != nil {
 		t.Errorf("stats = %+v; want 2 written and 1 given up", st)
+	}
+}
+
+func TestAnOlderStoreLearnsWhenItsDecisionsWereToEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gabion.db")
+	mustExec(t, path, migrations[0])
+	mustExec(t, path, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = 1", applicationID))
+	until, over := t0().Add(time.Hour), t0().Add(10*time.Minute)
+	for id, row := range map[int][3]int64{
+		1: {int64(time.Hour), t0().UnixNano(), over.UnixNano()}, // revoked
+		2: {int64(time.Minute), t0().UnixNano(), until.UnixNano()},
+		3: {math.MaxInt64, t0().UnixNano(), over.UnixNano()},
+	} {
+		mustExec(t, path, fmt.Sprintf("INSERT INTO decisions VALUES (%d, '', NULL, '', 'ban', 'Ip', '192.0.2.%d', '192.0.2.%d/32', '', %d, %d, %d, 0)",
+			id, id, id, row[0], row[1], row[2]))
+	}
+	s, err := Open(t.Context(), path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	at := func(host string, end time.Time) decision.Rule {
+		return decision.Rule{Prefix: netip.MustParsePrefix(host + "/32"), Until: end}
+	}
+	ended, err := s.Ended(t.Context(), t0().Add(30*time.Minute), []decision.Rule{at("192.0.2.1", until), at("192.0.2.2", until), at("192.0.2.3", over)})
+	if diff := cmp.Diff([]bool{true, false, true}, ended); diff != "" || err != nil {
+		t.Errorf("ended (-want +got):\n%s%v", diff, err)
 	}
 }

@@ -1,0 +1,138 @@
+package enforce
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"gabion/userspace/decision"
+)
+
+// swap is the exchange of one list for another while it goes on.
+type swap struct {
+	lists   []*list // those that have a say in the entries that are exchanged
+	late    map[netip.Prefix]struct{}
+	running bool // the table is at it: who would write one of the prefixes waits
+}
+
+// holds reports whether the exchange may write the entry of p.
+func (s *swap) holds(p netip.Prefix) bool {
+	return slices.ContainsFunc(s.lists, func(l *list) bool { _, ok := l.index(p); return ok })
+}
+
+// exchange puts next (nil for none) in place of the list of a class. First what is wanted changes, in
+// one step; then the difference is worked out, a few entries at a time so that bans go on meanwhile;
+// then the table takes it all at once. The caller holds reconciling.
+func (e *Enforcer) exchange(class decision.Class, next *list, now time.Time) error {
+	before, cut, gave := e.install(class, next)
+	var d difference
+	d.visit(e, span{next, 0, cut}, &before, nil)
+	if old := before[class]; old != nil {
+		gave = append(gave, span{old, 0, old.cut})
+	}
+	for _, s := range gave {
+		d.visit(e, s, &before, next)
+	}
+	for late := e.begin(); late != nil; late = e.begin() {
+		d.leave(late)
+	}
+	full, err := notInForce(swapEntries(e.table, d.put, d.remove))
+	e.end()
+	for part := range slices.Chunk(full, step) {
+		e.mu.Lock()
+		_ = e.write(part, now) // lists give way there; what fails is counted and logged
+		e.mu.Unlock()
+	}
+	if err == nil {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.failed(err, now)
+}
+
+// install makes next the list that is wanted, and has the lists above it give way. It returns the lists
+// as they were, how many entries of next there is room for, and what the others gave way.
+func (e *Enforcer) install(class decision.Class, next *list) (before [decision.Classes]*list, cut int, gave []span) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, l := range e.lists {
+		if l != nil {
+			old := *l // with the cut of before
+			before[i] = &old
+		}
+	}
+	e.lists[class] = next
+	for _, s := range e.shrink(e.used() - e.room) {
+		if s.list != next {
+			gave = append(gave, s)
+		}
+	}
+	if next != nil {
+		cut = next.cut
+	}
+	e.swap = &swap{late: map[netip.Prefix]struct{}{}, lists: slices.DeleteFunc(
+		append([]*list{before[class]}, e.lists[:]...), func(l *list) bool { return l == nil })}
+	return before, cut, gave
+}
+
+// difference is what an exchange changes in the table.
+type difference struct {
+	put    []decision.Rule
+	remove []netip.Prefix
+}
+
+// visit adds the entries of a span as far as they were others before, without those of a list that has
+// been visited.
+func (d *difference) visit(e *Enforcer, s span, before *[decision.Classes]*list, visited *list) {
+	for from := s.from; from < s.to; from += step {
+		d.add(e, span{s.list, from, min(from+step, s.to)}, before, visited)
+	}
+}
+
+func (d *difference) add(e *Enforcer, s span, before *[decision.Classes]*list, visited *list) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := s.from; i < s.to; i++ {
+		p := s.list.Entries.At(i)
+		if visited.claims(p) {
+			continue
+		}
+		was, had := e.effectiveIn(p, before)
+		is, has := e.effective(p)
+		switch {
+		case has && (!had || was != is):
+			d.put = append(d.put, is)
+		case had && !has:
+			d.remove = append(d.remove, p)
+		}
+	}
+}
+
+// begin gives the word for the table to change, unless entries were written by others meanwhile: then
+// it returns these.
+func (e *Enforcer) begin() (late map[netip.Prefix]struct{}) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.swap.late) == 0 {
+		e.swap.running = true
+		return nil
+	}
+	late = e.swap.late
+	e.swap.late = map[netip.Prefix]struct{}{}
+	return late
+}
+
+// leave takes out what others have written.
+func (d *difference) leave(late map[netip.Prefix]struct{}) {
+	d.put = slices.DeleteFunc(d.put, func(r decision.Rule) bool { _, ok := late[r.Prefix]; return ok })
+	d.remove = slices.DeleteFunc(d.remove, func(p netip.Prefix) bool { _, ok := late[p]; return ok })
+}
+
+// end wakes those who wait for the table.
+func (e *Enforcer) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.swap = nil
+	e.swapped.Broadcast()
+}
