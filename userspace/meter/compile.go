@@ -51,9 +51,9 @@ func (s *spare) DecodeText(t yamlpos.Text) error { return pick(s, t, []string{""
 
 // Bounds of what a meter may ask for.
 const (
-	maxLimit = 1 << 40
-	// maxPorts is where the kernel's estimate of distinct ports is still good.
-	maxPorts  = 128
+	maxBytes  = 1 << 40
+	maxOther  = 100_000_000 // packets or connections
+	maxPorts  = 1000        // where the kernel's estimate of distinct ports is still good
 	maxLabels = 64
 )
 
@@ -130,8 +130,12 @@ func (d *document) checkValues(errs *yamlpos.Errors) {
 	if d.At.Has("name") && (len(d.Name.Text) > 64 || !validName.MatchString(d.Name.Text)) {
 		bad("name", "invalid name: write up to 64 letters, digits and . _ - / such as gabion/syn-flood")
 	}
-	if d.At.Has("limit") && (d.Limit == 0 || d.Limit > maxLimit) {
-		bad("limit", "the limit must be from 1 to %d", maxLimit)
+	most := uint64(maxOther)
+	if d.Count == Bytes {
+		most = maxBytes
+	}
+	if d.At.Has("limit") && (d.Limit == 0 || d.Limit > most) {
+		bad("limit", "the limit must be from 1 to %d", most)
 	}
 	if d.At.Has("window") && (d.Window.Std() < MinWindow || d.Window.Std() > MaxWindow) {
 		bad("window", "the window must be from 10ms to 1h")
@@ -189,7 +193,7 @@ func (d *document) checkCount(m *Meter, errs *yamlpos.Errors) {
 	case m.Count == Ports && m.Match.Protocol == ICMP:
 		bad("count", "ICMP has no ports to count")
 	}
-	if m.Count == Ports && m.Limit > maxPorts && m.Limit <= maxLimit {
+	if m.Count == Ports && m.Limit > maxPorts && m.Limit <= maxOther {
 		bad("limit", "distinct ports are an estimate, good up to %d: write a lower limit", maxPorts)
 	}
 	if m.Per == Port && m.Match.Protocol == ICMP {

@@ -46,8 +46,8 @@ labels: {service: kernel, remediation: false}
 {type: meter, name: a, match: {protocol: tcp, flags: "!syn", port: 22}, count: packets, per: port, limit: 5, window: 1s, action: report}
 `, Meter{Name: "a", Match: Match{Protocol: TCP, NoFlags: SYN, Ports: []PortRange{{22, 22}}}, Per: Port, Limit: 5, Window: time.Second, Labels: map[string]string{}}},
 		{"ports that were refused", `
-{type: meter, name: a, match: {answer: closed}, count: ports, per: network, limit: 128, window: 1m, action: report}
-`, Meter{Name: "a", Match: Match{Answer: Closed}, Count: Ports, Per: Network, Limit: 128, Window: time.Minute, Labels: map[string]string{}}},
+{type: meter, name: a, match: {answer: closed}, count: ports, per: network, limit: 1000, window: 1m, action: report}
+`, Meter{Name: "a", Match: Match{Answer: Closed}, Count: Ports, Per: Network, Limit: 1000, Window: time.Minute, Labels: map[string]string{}}},
 		{"handshakes that wait", `
 {type: meter, name: a, match: {answer: half-open, protocol: tcp}, count: connections, per: source, limit: 64, window: 1m, action: report}
 `, Meter{Name: "a", Match: Match{Protocol: TCP, Answer: HalfOpen}, Count: Connections, Limit: 64, Window: time.Minute, Labels: map[string]string{}}},
@@ -92,7 +92,8 @@ func TestFaultsOfAMeter(t *testing.T) {
 		{"a word that is none", "per: source", "per: planet", []string{`m.yaml:5:6: unknown value "planet": want source, network or port`}},
 		{"an empty word", "per: source", `per: ""`, []string{`m.yaml:5:7: unknown value "": want source, network or port`}},
 		{"the only word of spare", "per: source", "per: port\nspare: me", []string{`m.yaml:6:8: unknown value "me": want proven`}},
-		{"no limit", "limit: 200", "limit: 0", []string{"m.yaml:6:1: the limit must be from 1 to 1099511627776"}},
+		{"no limit", "limit: 200", "limit: 0", []string{"m.yaml:6:1: the limit must be from 1 to 100000000"}},
+		{"no limit of bytes", "packets\nper: source\nlimit: 200", "bytes\nper: source\nlimit: 0", []string{"m.yaml:6:1: the limit must be from 1 to 1099511627776"}},
 		{"a negative limit", "limit: 200", "limit: -1", []string{"m.yaml:6:8: number -1 is out of range"}},
 		{"a window that is too short", "1s", "9ms", []string{"m.yaml:7:1: the window must be from 10ms to 1h"}},
 		{"a window that is too long", "1s", "1h1ms", []string{"m.yaml:7:1: the window must be from 10ms to 1h"}},
@@ -111,7 +112,8 @@ func TestFaultsOfAMeter(t *testing.T) {
 		{"too many ICMP types", "{protocol: tcp}", "{protocol: icmp, icmp_type: [echo-request, echo-reply, 3]}", []string{"m.yaml:3:25: 5 ICMP types, at most 4 (a name stands for a type of each version): write a second meter"}},
 		{"connections of UDP", "{protocol: tcp}\ncount: packets", "{protocol: udp}\ncount: connections", []string{"m.yaml:4:1: count: connections needs protocol: tcp in match"}},
 		{"connections with ACK", "tcp}\ncount: packets", "tcp, flags: [ack]}\ncount: connections", []string{"m.yaml:3:24: a new connection is a SYN without ACK: with these flags nothing would match"}},
-		{"ports per port", "packets\nper: source", "ports\nper: port", []string{"m.yaml:4:1: count: ports with per: port is always 1: count per source or network", "m.yaml:6:1: distinct ports are an estimate, good up to 128: write a lower limit"}},
+		{"ports per port", "packets\nper: source\nlimit: 200", "ports\nper: port\nlimit: 1001", []string{"m.yaml:4:1: count: ports with per: port is always 1: count per source or network", "m.yaml:6:1: distinct ports are an estimate, good up to 1000: write a lower limit"}},
+		{"more packets than the kernel counts", "limit: 200", "limit: 100000001", []string{"m.yaml:6:1: the limit must be from 1 to 100000000"}},
 		{"ports of ICMP counted", "{protocol: tcp}\ncount: packets\nper: source\nlimit: 200", "{protocol: icmp}\ncount: ports\nper: source\nlimit: 2", []string{"m.yaml:4:1: ICMP has no ports to count"}},
 		{"ICMP per port", "{protocol: tcp}\ncount: packets\nper: source", "{protocol: icmp}\ncount: packets\nper: port", []string{"m.yaml:5:1: ICMP has no ports: count per source or network"}},
 		{"a spared source per source", "shed", "shed\nspare: proven", []string{"m.yaml:9:1: spare does not go with per: source: a source that is proven could never be shed"}},
@@ -134,6 +136,17 @@ func TestFaultsOfAMeter(t *testing.T) {
 				t.Errorf("errors differ (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestAMeterSaysWhatItDoes(t *testing.T) {
+	m := Meter{Count: Connections, Per: Port, Limit: 20000, Window: time.Second, Shed: true, SpareProven: true}
+	if got, want := m.String(), "20000 connections per port in 1s, then shed all but proven sources"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	m = Meter{Count: Ports, Per: Source, Limit: 30, Window: time.Minute}
+	if got, want := m.String(), "30 ports per source in 1m0s, then report"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

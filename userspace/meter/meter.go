@@ -5,10 +5,16 @@
 // plane takes the result as it is.
 package meter
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
-// MaxInForce is how many meters the data plane runs at the same time.
-const MaxInForce = 16
+// How many meters the data plane runs at the same time.
+const (
+	MaxInForce = 16
+	MaxOfPorts = 4 // of these, with count: ports
+)
 
 // Bounds of a meter's window.
 const (
@@ -32,6 +38,18 @@ type Meter struct {
 	Shed        bool // above the limit drop what matches; else only report
 	SpareProven bool // with Per Network or Port: sources that have completed a handshake are not shed
 	Labels      map[string]string
+}
+
+// String says in words what the meter does, as in "500 connections per source in 1s, then shed".
+func (m *Meter) String() string {
+	then := "report"
+	if m.Shed {
+		then = "shed"
+	}
+	if m.SpareProven {
+		then += " all but proven sources"
+	}
+	return fmt.Sprintf("%d %s per %s in %s, then %s", m.Limit, m.Count, m.Per, m.Window, then)
 }
 
 // Match says which packets a meter counts. The zero value matches all IP packets that arrive.
@@ -101,7 +119,7 @@ const (
 	Packets     Count = iota
 	Bytes             // length of the frame from its first header on
 	Connections       // SYN without ACK; with HalfOpen, connections that wait for their ACK
-	Ports             // distinct destination ports, estimated
+	Ports             // distinct destination ports, estimated: about one in twenty off
 )
 
 // Per is what a meter counts for.

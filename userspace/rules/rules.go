@@ -96,6 +96,7 @@ func Load(sources []Source, deps Deps) (*Set, error) {
 // name is left out, and has room for so many.
 func (s *Set) loadMeters(docs []*document, errs *yamlpos.Errors) {
 	first := map[string]yamlpos.Position{}
+	ports := 0 // meters that count them
 	for _, d := range docs {
 		if d.kind != Meter {
 			continue
@@ -113,6 +114,12 @@ func (s *Set) loadMeters(docs []*document, errs *yamlpos.Errors) {
 		case len(s.Meters) == meter.MaxInForce:
 			*errs = append(*errs, d.doc.Pos().Errorf("meter %s is one too many: the kernel runs at most %d", m.Name, meter.MaxInForce))
 			continue
+		case m.Count == meter.Ports && ports == meter.MaxOfPorts:
+			*errs = append(*errs, d.doc.Pos().Errorf("meter %s is one too many: the kernel runs at most %d that count ports", m.Name, meter.MaxOfPorts))
+			continue
+		}
+		if m.Count == meter.Ports {
+			ports++
 		}
 		first[m.Name] = d.doc.Pos()
 		s.Meters = append(s.Meters, m)

@@ -177,17 +177,27 @@ func TestALaterSourceReplacesAMeterAndOneFileDoesNotRepeatIt(t *testing.T) {
 }
 
 func TestTheMeterThatIsTooManyIsNamed(t *testing.T) {
-	files := map[string]string{}
-	for i := range 17 {
-		files[fmt.Sprintf("%02d.yaml", i)] = meterDoc(fmt.Sprintf("m/%d", i))
-	}
-	s, err := Load([]Source{{"rules", tree(files)}}, deps())
-	want := []string{"rules/16.yaml:1:1: meter m/16 is one too many: the kernel runs at most 16"}
-	if diff := cmp.Diff(want, messages(err)); diff != "" {
-		t.Errorf("errors (-want +got):\n%s", diff)
-	}
-	if len(s.Meters) != 16 {
-		t.Errorf("%d meters, want 16", len(s.Meters))
+	for _, tt := range []struct {
+		count string
+		fit   int
+		want  string
+	}{
+		{"packets", 16, "rules/16.yaml:1:1: meter m/16 is one too many: the kernel runs at most 16"},
+		{"ports", 4, "rules/04.yaml:1:1: meter m/4 is one too many: the kernel runs at most 4 that count ports"},
+	} {
+		t.Run(tt.count, func(t *testing.T) {
+			files := map[string]string{}
+			for i := range tt.fit + 1 {
+				files[fmt.Sprintf("%02d.yaml", i)] = strings.Replace(meterDoc(fmt.Sprintf("m/%d", i)), "packets", tt.count, 1)
+			}
+			s, err := Load([]Source{{"rules", tree(files)}}, deps())
+			if diff := cmp.Diff([]string{tt.want}, messages(err)); diff != "" {
+				t.Errorf("errors (-want +got):\n%s", diff)
+			}
+			if len(s.Meters) != tt.fit {
+				t.Errorf("%d meters, want %d", len(s.Meters), tt.fit)
+			}
+		})
 	}
 }
 
