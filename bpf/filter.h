@@ -137,7 +137,7 @@ static __always_inline enum outcome inspect(struct cursor *cur, struct packet *p
 
 /* The outcome is counted before the connection counter runs, so that the verifier need not follow
  * each outcome through it: counted afterwards, it has three times as much to prove. Fills drop when
- * it says DROP. */
+ * it says DROP and a sample is wanted. */
 static __always_inline enum verdict filter(void *ctx, const struct frame *frame, clock_fn clock,
 					   struct drop *drop)
 {
@@ -152,7 +152,9 @@ static __always_inline enum verdict filter(void *ctx, const struct frame *frame,
 		return PASS;
 	outcome = inspect(&cur, &pkt, clock, &class);
 	if (account(st, frame, &pkt, outcome) == DROP) {
-		*drop = drop_of(&pkt, outcome == O_DROPPED ? DROPPED_BAN : DROPPED_TAGS, class);
+		if (is_sampling())
+			*drop = drop_of(&pkt, outcome == O_DROPPED ? DROPPED_BAN : DROPPED_TAGS,
+					class);
 		return DROP;
 	}
 	if (pkt.family && outcome != O_ALLOWED) {

@@ -47,7 +47,7 @@ int gabion_xdp(struct xdp_md *ctx)
 
 	if (filter(ctx, &frame, boot_clock, &drop) == PASS)
 		return XDP_PASS;
-	if (is_sampling())
+	if (drop.cause)
 		sample_xdp(ctx, drop.source[0], drop.source[1], drop.cause);
 	return XDP_DROP;
 }
@@ -85,7 +85,7 @@ int gabion_tc(struct __sk_buff *skb)
 	frame = tc_frame(skb);
 	if (filter(skb, &frame, boot_clock, &drop) == PASS)
 		return TC_ACT_UNSPEC;
-	if (is_sampling())
+	if (drop.cause)
 		sample_tc(skb, drop.source[0], drop.source[1], drop.cause);
 	return TC_ACT_SHOT;
 }

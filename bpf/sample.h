@@ -17,7 +17,7 @@
 #include "packet.h"
 #include "report.h"
 
-/* What is known of a dropped packet, in the form of arguments. */
+/* What is known of a dropped packet, in the form of arguments. All zeros: no sample is wanted. */
 struct drop {
 	__u64 source[2]; /* as in struct drop_sample */
 	__u64 cause;	 /* enum drop_reason << 16 | class << 8 | family */

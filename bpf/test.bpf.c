@@ -67,7 +67,7 @@ int test_filter(struct xdp_md *ctx)
 
 	if (filter(ctx, &frame, test_clock, &drop) == PASS)
 		return XDP_PASS;
-	if (is_sampling())
+	if (drop.cause)
 		test_sample(ctx, drop.source[0], drop.source[1], drop.cause);
 	return XDP_DROP;
 }

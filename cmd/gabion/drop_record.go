@@ -68,7 +68,7 @@ func dropColumns() []string {
 }
 
 // dropWidths are the widths that most cells of these columns fit into; no interface name is longer.
-func dropWidths() []int { return []int{15, 15, 15, 24, 6, 5, 8, 21, 19} }
+func dropWidths() []int { return []int{15, 15, 15, 26, 6, 5, 8, 21, 19} }
 
 func (r dropRecord) cells() []string {
 	cells := []string{

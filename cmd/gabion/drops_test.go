@@ -55,11 +55,11 @@ func TestFollowedDropsAreAlignedAndColumnsGrow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := `TIME             INTERFACE        SOURCE           PACKET                    REASON  CLASS  DECISION  SCENARIO               UNTIL
-14:10:15.123456  eth1             192.0.2.1        tcp 4242 > 22 syn         ban     ban    42        gabion/ssh-bruteforce\x1b[2J  2026-02-12 15:00:00
-14:10:15.123456  eth1             2001:db8:1234:5678:9abc:def0:1234:5678  tcp 4242 > 443 syn        ban     list 5  -         -                             -
-14:10:15.123456  3                -                                       -                         vlan tags  -       -         -                             -
-14:10:15.123456  eth1             192.0.2.1                               tcp 4242 > 22 syn         ban        ban     -         -                             -
+	want := `TIME             INTERFACE        SOURCE           PACKET                      REASON  CLASS  DECISION  SCENARIO               UNTIL
+14:10:15.123456  eth1             192.0.2.1        tcp 4242 > 22 syn           ban     ban    42        gabion/ssh-bruteforce\x1b[2J  2026-02-12 15:00:00
+14:10:15.123456  eth1             2001:db8:1234:5678:9abc:def0:1234:5678  tcp 4242 > 443 syn          ban     list 5  -         -                             -
+14:10:15.123456  3                -                                       -                           vlan tags  -       -         -                             -
+14:10:15.123456  eth1             192.0.2.1                               tcp 4242 > 22 syn           ban        ban     -         -                             -
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("output (-want +got):\n%s", diff)
