@@ -11,15 +11,18 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // archive is one suite of a mirror with an apt state of its own: nothing of the machine's apt changes,
-// and its signed lists say what the packages must be.
+// and its signed list says what the packages must be.
 type archive struct {
-	dir   string // owned: sources, lists, caches
-	debs  string // where downloaded packages are kept
+	dir   string // sources, lists, caches, and packages in debs
 	suite string
+	lock  *os.File // held: dir has one user at a time
 }
 
 // pkg is what the signed list says of a package.
@@ -29,21 +32,32 @@ type pkg struct {
 	depends               []string
 }
 
-// openArchive fetches the suite's list. When that fails and an earlier list is there, it is used, and
-// log is told.
-func openArchive(ctx context.Context, cache string, m mirror, suite string, log io.Writer) (*archive, error) {
-	a := &archive{dir: filepath.Join(cache, "apt", suite), debs: filepath.Join(cache, "debs"), suite: suite}
-	for _, dir := range []string{a.debs, filepath.Join(a.dir, "lists", "partial"), filepath.Join(a.dir, "cache", "archives", "partial")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+// openArchive waits until nobody else uses dir and fetches the suite's list into it. When that fails and
+// an earlier list is there, it is used, and log is told.
+func openArchive(ctx context.Context, dir string, m mirror, suite string, log io.Writer) (_ *archive, err error) {
+	a := &archive{dir: dir, suite: suite}
+	for _, sub := range []string{"debs", "lists/partial", "cache/archives/partial"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, err
 		}
 	}
+	if a.lock, err = os.Create(filepath.Join(dir, "lock")); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	if err := unix.Flock(int(a.lock.Fd()), unix.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
 	line := fmt.Sprintf("deb [signed-by=%s target=Packages] %s %s main\n", m.keyring, m.uri, suite)
-	if err := os.WriteFile(filepath.Join(a.dir, "sources.list"), []byte(line), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "sources.list"), []byte(line), 0o644); err != nil {
 		return nil, err
 	}
 	if _, err := a.apt(ctx, "apt-get", "update", "-qq"); err != nil {
-		old, _ := filepath.Glob(filepath.Join(a.dir, "lists", "*_Packages*"))
+		old, _ := filepath.Glob(filepath.Join(dir, "lists", "*_Packages*"))
 		if len(old) == 0 {
 			return nil, fmt.Errorf("fetch the list of %s: %w: %w", suite, errNotOffered, err)
 		}
@@ -51,6 +65,9 @@ func openArchive(ctx context.Context, cache string, m mirror, suite string, log 
 	}
 	return a, nil
 }
+
+// close lets others use the directory.
+func (a *archive) close() error { return a.lock.Close() }
 
 // apt runs a command of apt on this state and returns its standard output.
 func (a *archive) apt(ctx context.Context, name string, args ...string) (string, error) {
@@ -67,7 +84,7 @@ func (a *archive) apt(ctx context.Context, name string, args ...string) (string,
 		"-o", "Acquire::AllowInsecureRepositories=false",
 	}
 	cmd := exec.CommandContext(ctx, name, append(options, args...)...)
-	cmd.Dir = a.debs
+	cmd.Dir = filepath.Join(a.dir, "debs")
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	out, err := cmd.Output()
 	var exit *exec.ExitError
@@ -109,7 +126,7 @@ func parsePackage(text string) (pkg, error) {
 // download returns the package's file. One that is in the cache and is what the list says is not
 // fetched again.
 func (a *archive) download(ctx context.Context, p pkg) (string, error) {
-	file := filepath.Join(a.debs, p.file)
+	file := filepath.Join(a.dir, "debs", p.file)
 	if checksum(file, p.sha256) == nil {
 		return file, nil
 	}
@@ -120,6 +137,23 @@ func (a *archive) download(ctx context.Context, p pkg) (string, error) {
 		return "", err
 	}
 	return file, checksum(file, p.sha256)
+}
+
+// prune removes the packages of earlier kernels.
+func (a *archive) prune(keep []string) error {
+	all, err := filepath.Glob(filepath.Join(a.dir, "debs", "*.deb"))
+	if err != nil {
+		return err
+	}
+	for _, file := range all {
+		if slices.Contains(keep, file) {
+			continue
+		}
+		if err := os.Remove(file); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func checksum(file, want string) error {

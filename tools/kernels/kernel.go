@@ -45,8 +45,9 @@ type kernel struct {
 	modules string // directory with all modules, and modules.builtin
 }
 
-// fetch makes the kernel of a series available below cache.
-func fetch(ctx context.Context, cache string, m mirrors, s series, log io.Writer) (kernel, error) {
+// fetch unpacks the kernel of a series into the directory dir, which it makes. Packages are kept below
+// cache.
+func fetch(ctx context.Context, cache string, m mirrors, s series, dir string, log io.Writer) (kernel, error) {
 	var errs []error
 	for _, suite := range s.suites {
 		from := m.main
@@ -56,37 +57,41 @@ func fetch(ctx context.Context, cache string, m mirrors, s series, log io.Writer
 		if from.uri == "" {
 			continue
 		}
-		k, err := fetchFrom(ctx, cache, from, suite, s, log)
-		if err == nil || !errors.Is(err, errNotOffered) {
-			return k, err
+		version, debs, err := download(ctx, filepath.Join(cache, suite), from, suite, s, log)
+		if err == nil {
+			return unpack(ctx, version, debs, dir)
+		}
+		if !errors.Is(err, errNotOffered) {
+			return kernel{}, err
 		}
 		errs = append(errs, err)
 	}
 	return kernel{}, fmt.Errorf("get a kernel %s: %w", s.name, errors.Join(errs...))
 }
 
-func fetchFrom(ctx context.Context, cache string, m mirror, suite string, s series, log io.Writer) (kernel, error) {
-	a, err := openArchive(ctx, cache, m, suite, log)
+// download returns the kernel that a suite has now and the files of its packages.
+func download(ctx context.Context, dir string, m mirror, suite string, s series, log io.Writer) (version string, debs []string, err error) {
+	a, err := openArchive(ctx, dir, m, suite, log)
 	if err != nil {
-		return kernel{}, err
+		return "", nil, err
 	}
+	defer func() { err = errors.Join(err, a.close()) }()
 	packages, err := resolve(metaPackage, func(name string) (pkg, error) { return a.find(ctx, name) })
 	if err != nil {
-		return kernel{}, err
+		return "", nil, err
 	}
-	version := packages[0].version
+	version = packages[0].version
 	if s.name != newest && !strings.HasPrefix(version, s.name+".") {
-		return kernel{}, fmt.Errorf("%s has Linux %s, not %s: %w", suite, version, s.name, errNotOffered)
+		return "", nil, fmt.Errorf("%s has Linux %s, not %s: %w", suite, version, s.name, errNotOffered)
 	}
-	dir := filepath.Join(cache, "linux-"+packages[0].sha256[:16])
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		if err := unpackAll(ctx, a, packages, dir); err != nil {
-			return kernel{}, err
+	for _, p := range packages {
+		deb, err := a.download(ctx, p)
+		if err != nil {
+			return "", nil, fmt.Errorf("download %s: %w", p.name, err)
 		}
-	} else if err != nil {
-		return kernel{}, err
+		debs = append(debs, deb)
 	}
-	return kernel{version: version, image: filepath.Join(dir, "vmlinuz"), modules: filepath.Join(dir, "modules")}, nil
+	return version, debs, a.prune(debs)
 }
 
 // resolve returns a package and those parts of the kernel that it depends on, each once, the packages
@@ -117,40 +122,20 @@ func resolve(name string, find func(string) (pkg, error)) ([]pkg, error) {
 	return out, nil
 }
 
-// unpackAll makes dir in one step, so that an interrupted run leaves nothing that looks whole.
-func unpackAll(ctx context.Context, a *archive, packages []pkg, dir string) (err error) {
-	half, err := os.MkdirTemp(filepath.Dir(dir), "unpacking-")
-	if err != nil {
-		return err
+func unpack(ctx context.Context, version string, debs []string, dir string) (kernel, error) {
+	k := kernel{version: version, image: filepath.Join(dir, "vmlinuz"), modules: filepath.Join(dir, "modules")}
+	if err := os.MkdirAll(k.modules, 0o755); err != nil {
+		return k, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(half)) }()
-	if err := os.Mkdir(filepath.Join(half, "modules"), 0o755); err != nil {
-		return err
-	}
-	for _, p := range packages {
-		deb, err := a.download(ctx, p)
-		if err != nil {
-			return fmt.Errorf("download %s: %w", p.name, err)
-		}
-		if err := unpackDeb(ctx, deb, half); err != nil {
-			return fmt.Errorf("unpack %s: %w", deb, err)
+	for _, deb := range debs {
+		if err := unpackDeb(ctx, deb, dir); err != nil {
+			return k, fmt.Errorf("unpack %s: %w", deb, err)
 		}
 	}
-	for _, name := range []string{"vmlinuz", "modules/modules.builtin"} {
-		if _, err := os.Stat(filepath.Join(half, name)); err != nil {
-			return fmt.Errorf("the packages of %s lack a part: %w", packages[0].name, err)
-		}
+	if _, err := os.Stat(k.image); err != nil {
+		return k, fmt.Errorf("the packages of Linux %s have no kernel: %w", version, err)
 	}
-	whole := filepath.Join(half, "whole") // its parent is removed in any case
-	if err := os.Mkdir(whole, 0o755); err != nil {
-		return err
-	}
-	for _, name := range []string{"vmlinuz", "modules"} {
-		if err := os.Rename(filepath.Join(half, name), filepath.Join(whole, name)); err != nil {
-			return err
-		}
-	}
-	return os.Rename(whole, dir)
+	return k, nil
 }
 
 func unpackDeb(ctx context.Context, deb, dir string) error {

@@ -79,7 +79,7 @@ func run(ctx context.Context, o options, w io.Writer) (failed bool, err error) {
 	var results []string
 	for _, s := range chosen {
 		began := time.Now()
-		k, err := fetch(ctx, o.cache, m, s, w)
+		k, err := fetch(ctx, o.cache, m, s, filepath.Join(tmp, "linux-"+s.name), w)
 		if err != nil {
 			return true, err
 		}
