@@ -28,6 +28,7 @@ import (
 type options struct {
 	kernels string // names of series, with spaces between; "" is all
 	update  bool
+	tests   string // as go test -run
 	cache   string
 	limit   time.Duration // for one machine
 }
@@ -36,6 +37,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.kernels, "kernels", "", "series to boot, such as \"5.10 6.1 newest\" (default all)")
 	flag.BoolVar(&o.update, "update", false, "put the tests' records of these kernels right")
+	flag.StringVar(&o.tests, "run", "", "run only tests that match, as go test -run (default all)")
 	flag.StringVar(&o.cache, "cache", "", "directory of downloaded kernels (default gabion/kernels in the user's cache directory)")
 	flag.DurationVar(&o.limit, "limit", 30*time.Minute, "turn a machine off after this long")
 	flag.Parse()
@@ -72,7 +74,7 @@ func run(ctx context.Context, o options, w io.Writer) (failed bool, err error) {
 		return true, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	tests, err := build(ctx, ".", tmp, o.update)
+	tests, err := build(ctx, suite{root: ".", bin: tmp, run: o.tests, update: o.update})
 	if err != nil {
 		return true, err
 	}
@@ -127,6 +129,7 @@ func (s *suite) runIn(ctx context.Context, k kernel, tmp string, limit time.Dura
 		return fmt.Errorf("make initramfs: %w", err)
 	}
 	guest := newSession(p.Nonce, t)
+	guest.partial = s.run != ""
 	if err := m.run(ctx, guest); err != nil {
 		return err
 	}

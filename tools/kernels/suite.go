@@ -36,12 +36,12 @@ var wantedModules = []string{"veth", "dummy", "8021q", "sch_ingress", "cls_bpf",
 type suite struct {
 	root   string // of the repository
 	bin    string // directory of the binaries
+	run    string // which tests, as go test -run; "" is all
 	update bool   // also rewrite the records
 }
 
 // build compiles the tests and the guest's init for the guest: no C library, no symbols.
-func build(ctx context.Context, root, bin string, update bool) (*suite, error) {
-	s := &suite{root: root, bin: bin, update: update}
+func build(ctx context.Context, s suite) (*suite, error) {
 	if err := s.compile(ctx, "build", "init", "./tools/kernels/guest"); err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func build(ctx context.Context, root, bin string, update bool) (*suite, error) {
 			return nil, err
 		}
 	}
-	return s, nil
+	return &s, nil
 }
 
 func binaryOf(t tested) string { return path.Base(t.pkg) + ".test" }
@@ -112,7 +112,7 @@ func (s *suite) pack(ctx context.Context, k kernel, file string) (p plan.Plan, e
 func (s *suite) packTest(a *initramfs, t tested) (plan.Test, error) {
 	step := plan.Test{
 		Package: "gabion/" + t.pkg, Dir: path.Join("/src", t.pkg), Binary: path.Join("/src", t.pkg, binaryOf(t)),
-		Args: []string{"-test.v=test2json", "-test.timeout=25m"},
+		Args: []string{"-test.v=test2json", "-test.timeout=25m", "-test.run=" + s.run},
 	}
 	if s.update && t.record != "" {
 		step.Args = append(step.Args, "-update")
