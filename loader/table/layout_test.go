@@ -162,6 +162,22 @@ func TestATableOfAnotherKeyOrOfTooLittleMemoryIsRefused(t *testing.T) {
 	}
 }
 
+func TestAnEntryBeyondTheReachOfReadersIsRefused(t *testing.T) {
+	// Both are one line further than their hash says, and nothing sends readers on from there.
+	mem4 := make([]uint64, Lines4(2)*LineWords)
+	mem4[(Hash4(0xc0000201, testKey(), 2)+1)%4*8] = 0xc0000201_10000100
+	if _, err := NewHosts4(mem4, 2, testKey()); err == nil || !strings.Contains(err.Error(), "192.0.2.1 in slot 0 of bucket 0") {
+		t.Errorf("NewHosts4: %v", err)
+	}
+	k := Key6{Hi: 0x20010db8 << 32, Lo: 1}
+	line := (Hash6(k, testKey(), 2) + 1) % 4
+	mem6 := make([]uint64, Lines6(2)*LineWords)
+	copy(mem6[line*8:], []uint64{k.Hi, k.Lo, 1<<32 | NoEnd, 0})
+	if _, err := NewHosts6(mem6, 2, testKey()); err == nil || !strings.Contains(err.Error(), "2001:db8::1 in slot 0") {
+		t.Errorf("NewHosts6: %v", err)
+	}
+}
+
 func TestAKeyIsItsAddress(t *testing.T) {
 	for _, s := range []string{"2001:db8::1", "2001:db8:ffff:1:203::", "::"} {
 		if got := Key6Of(netip.MustParseAddr(s)).Addr().String(); got != s {
