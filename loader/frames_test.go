@@ -17,17 +17,26 @@ const (
 	ethAD   = 0x88a8
 	ethPPP  = 0x8864
 
+	pppIPv4 = 0x21
+	pppIPv6 = 0x57
+
+	extHeaders = 8 // bpf/packet.h: EXT_HEADERS
+
 	protoHop  = 0
 	protoICMP = 1
+	protoIPIP = 4
 	protoTCP  = 6
 	protoUDP  = 17
+	proto6in  = 41
 	protoRt   = 43
 	protoFrag = 44
+	protoGRE  = 47
 	protoESP  = 50
 	protoAH   = 51
 	protoICM6 = 58
 	protoNone = 59
 	protoDst  = 60
+	protoMH   = 135
 
 	synFlag = 0x02
 	ackFlag = 0x10
@@ -96,10 +105,13 @@ func authentication(next byte, words int) []byte {
 }
 
 // fragment6 makes a fragment header: the offset in units of 8 bytes.
-func fragment6(next byte, offset uint16) []byte {
+func fragment6(next byte, offset uint16, more bool) []byte {
 	b := make([]byte, 8)
 	b[0] = next
-	binary.BigEndian.PutUint16(b[2:], offset<<3|1)
+	binary.BigEndian.PutUint16(b[2:], offset<<3)
+	if more {
+		b[3] |= 1
+	}
 	return b
 }
 
