@@ -19,6 +19,9 @@ type desiredSet struct {
 	from   string
 	bans   []desiredBan
 	allows []client.Allow
+	// listed returns the bans of imported lists that cover an address; nil without lists. A list is
+	// asked for single addresses, for it may have a million.
+	listed func(netip.Addr) []desiredBan
 }
 
 type desiredBan struct {
@@ -44,7 +47,27 @@ func desiredFromDaemon(ctx context.Context, c *client.Client) (*desiredSet, erro
 		}
 		d.bans = append(d.bans, desiredBan{prefix: p, shadow: w.Simulated != nil && *w.Simulated, wire: w})
 	}
-	return d, nil
+	lists, err := c.Lists(ctx)
+	if err == nil && len(lists) > 0 {
+		d.listed = func(addr netip.Addr) []desiredBan { return listedAt(ctx, c, addr) }
+	}
+	return d, err
+}
+
+// listedAt asks the daemon which lists ban an address. One that does not answer is taken to have none:
+// then the kernel's verdict differs, and that is said.
+func listedAt(ctx context.Context, c *client.Client, addr netip.Addr) []desiredBan {
+	why, err := c.Why(ctx, addr)
+	if err != nil {
+		return nil
+	}
+	var out []desiredBan
+	for _, b := range why.Bans {
+		if p, err := decision.ParsePrefix(b.Value); err == nil && b.Origin == decision.OriginLists {
+			out = append(out, desiredBan{prefix: p, shadow: b.Simulated != nil && *b.Simulated, wire: b.Decision})
+		}
+	}
+	return out
 }
 
 func desiredFromKernel(plane *loader.Plane, now time.Time) (*desiredSet, error) {
@@ -85,6 +108,9 @@ func (d *desiredSet) covering(addr netip.Addr) (bans []desiredBan, allows []clie
 			bans = append(bans, b)
 		}
 	}
+	if d.listed != nil {
+		bans = append(bans, d.listed(addr)...)
+	}
 	slices.SortStableFunc(bans, func(a, b desiredBan) int { return b.prefix.Bits() - a.prefix.Bits() })
 	for _, al := range d.allows {
 		if p, err := decision.ParsePrefix(al.Prefix); err == nil && p.Contains(addr) {
@@ -101,11 +127,19 @@ func (d *desiredSet) verdict(addr netip.Addr) (action, because string) {
 	case len(allows) > 0:
 		return loader.ActionPass, "allowed: " + strings.Join([]string{allows[0].Prefix, allows[0].Reason, allows[0].Origin}, ", ")
 	case i >= 0:
-		return loader.ActionDrop, "decision " + strconv.FormatUint(bans[i].wire.ID, 10) + " on " + bans[i].wire.Value
+		return loader.ActionDrop, bans[i].name() + " on " + bans[i].wire.Value
 	case len(bans) > 0:
-		return loader.ActionPass, "decision " + strconv.FormatUint(bans[0].wire.ID, 10) + " is only simulated"
+		return loader.ActionPass, bans[0].name() + " is only simulated"
 	}
 	return loader.ActionPass, "not banned"
+}
+
+// name says which decision or list it is.
+func (b desiredBan) name() string {
+	if b.wire.ID == 0 && b.wire.Origin == decision.OriginLists {
+		return "list " + b.wire.Scenario
+	}
+	return "decision " + strconv.FormatUint(b.wire.ID, 10)
 }
 
 // sample returns one address of each ban, evenly spread when there are more than limit.

@@ -69,6 +69,7 @@ func verbs(a *app) []*cobra.Command {
 		newDecisionsCommand(a),
 		newAlertsCommand(a),
 		newAllowCommand(a),
+		newListsCommand(a),
 		newWhyCommand(a),
 		newDropsCommand(a),
 		newVerifyCommand(a),

@@ -40,6 +40,7 @@ func printStatus(w io.Writer, st *client.Status) error {
 		"Pins", st.PinDir,
 		"Scenarios", ruleCount(st.Rules),
 		"Decisions", strconv.Itoa(st.Decisions),
+		"Lists", listsText(st.Lists),
 		"Drift", driftText(st.Drift),
 	)
 	if err != nil {

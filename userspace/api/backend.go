@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"gabion/userspace/client"
 	"gabion/userspace/decision"
+	"gabion/userspace/lists"
 	"gabion/userspace/store"
 )
 
@@ -33,8 +35,25 @@ type Backend interface {
 	// Disallow removes a user's entry. It fails with Conflictf when the entry is not the user's.
 	Disallow(ctx context.Context, p netip.Prefix) (bool, error)
 
+	Lists(ctx context.Context) ([]client.List, error)
+	// ImportList puts a list in force, in place of the one of that name, and keeps it. Without a mode
+	// it has that of the one before, or drops.
+	ImportList(ctx context.Context, name string, in ListImport) (client.List, error)
+	// RemoveList reports whether there was such a list.
+	RemoveList(ctx context.Context, name string) (bool, error)
+	// SetListMode fails with lists.ErrUnknown when there is no such list.
+	SetListMode(ctx context.Context, name string, mode decision.Mode) error
+
 	Why(ctx context.Context, addr netip.Addr) (*client.Why, error)
 	Status() client.Status
+}
+
+// ListImport is a list that came in.
+type ListImport struct {
+	Entries  *lists.Entries
+	Origin   string
+	Duration time.Duration
+	Mode     *decision.Mode // nil: as it was
 }
 
 // Refusal is a decision that is not enforced because its target must never be banned.

@@ -15,6 +15,7 @@ import (
 
 	"gabion/userspace/client"
 	"gabion/userspace/decision"
+	"gabion/userspace/lists"
 	"gabion/userspace/store"
 )
 
@@ -29,6 +30,7 @@ type fakeBackend struct {
 	taken   []*decision.Alert
 	ended   []uint64
 	allows  []client.Allow
+	lists   []client.List
 	refuse  string
 	failure error
 }
@@ -90,6 +92,31 @@ func (f *fakeBackend) Allow(_ context.Context, p netip.Prefix, req client.AllowR
 
 func (f *fakeBackend) Disallow(_ context.Context, p netip.Prefix) (bool, error) {
 	return len(f.allows) > 0 && f.allows[0].Prefix == p.String(), nil
+}
+
+func (f *fakeBackend) Lists(context.Context) ([]client.List, error) { return f.lists, f.failure }
+
+func (f *fakeBackend) ImportList(_ context.Context, name string, in ListImport) (client.List, error) {
+	l := client.List{Name: name, Mode: "drop", Entries: in.Entries.Len(), Origin: in.Origin}
+	if in.Mode != nil {
+		l.Mode = in.Mode.String()
+	}
+	f.lists = append(f.lists, l)
+	return l, f.failure
+}
+
+func (f *fakeBackend) RemoveList(_ context.Context, name string) (bool, error) {
+	return len(f.lists) > 0 && f.lists[0].Name == name, f.failure
+}
+
+func (f *fakeBackend) SetListMode(_ context.Context, name string, mode decision.Mode) error {
+	for i := range f.lists {
+		if f.lists[i].Name == name {
+			f.lists[i].Mode = mode.String()
+			return f.failure
+		}
+	}
+	return lists.ErrUnknown
 }
 
 func (f *fakeBackend) Why(_ context.Context, addr netip.Addr) (*client.Why, error) {

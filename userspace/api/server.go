@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,6 +47,8 @@ type Server struct {
 	key     []byte // SHA-256 of the key
 	now     func() time.Time
 	log     *slog.Logger
+
+	importing sync.Mutex // held while a list comes in
 }
 
 // New returns a server. An empty key is refused: it would open the API to everyone.

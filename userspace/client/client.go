@@ -32,6 +32,8 @@ type Options struct {
 	Key       string
 	UserAgent string
 	Timeout   time.Duration // of one request; 0 means 30 s
+	// Transport carries the requests in place of a connection to Address, when it is not nil.
+	Transport http.RoundTripper
 }
 
 // Client calls one daemon. It is safe for concurrent use.
@@ -80,6 +82,9 @@ func New(o Options) (*Client, error) {
 		o.Timeout = 30 * time.Second
 	}
 	c.http = &http.Client{Transport: transport, Timeout: o.Timeout}
+	if o.Transport != nil {
+		c.http.Transport = o.Transport
+	}
 	return c, nil
 }
 
@@ -95,7 +100,12 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return err
 	}
-	resp, err := c.http.Do(req)
+	return c.do(c.http, req, out)
+}
+
+// do sends a request and decodes the answer into out, unless out is nil.
+func (c *Client) do(h *http.Client, req *http.Request, out any) error {
+	resp, err := h.Do(req)
 	if err != nil {
 		if notRunning(err) {
 			return fmt.Errorf("%w at %s", ErrNotRunning, c.address)
@@ -103,6 +113,11 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		return fmt.Errorf("call the daemon at %s: %w", c.address, err)
 	}
 	defer resp.Body.Close()
+	return answer(resp, req, out)
+}
+
+// answer reads what the daemon answered.
+func answer(resp *http.Response, req *http.Request, out any) error {
 	body := io.LimitReader(resp.Body, MaxAnswer)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		var m Message
@@ -113,7 +128,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		return nil
 	}
 	if err := json.NewDecoder(body).Decode(out); err != nil {
-		return fmt.Errorf("read the daemon's answer to %s %s: %w", method, path, err)
+		return fmt.Errorf("read the daemon's answer to %s %s: %w", req.Method, req.URL.Path, err)
 	}
 	return nil
 }

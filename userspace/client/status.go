@@ -49,6 +49,7 @@ type Status struct {
 	Sources    []SourceStatus    `json:"sources"`
 	Rules      RulesStatus       `json:"rules"`
 	Decisions  int               `json:"decisions"`
+	Lists      []List            `json:"lists,omitempty"`
 	Drift      DriftStatus       `json:"drift"`
 	Problems   []string          `json:"problems"` // what does not work now; empty when all is well
 }

@@ -73,6 +73,7 @@ type Daemon struct {
 	links    *links.Links // nil with kernel.mode off
 	inputs   []*inputs.Input
 	drift    driftCount
+	imports  imports
 }
 
 // Run runs a daemon until ctx is done. It returns nil after an orderly shutdown.
@@ -243,6 +244,7 @@ func (d *Daemon) restore(ctx context.Context) {
 		d.health.Report("restore", err)
 	}
 	d.log.Info("bans restored", "count", len(active))
+	d.restoreLists()
 }
 
 // historySpan is how far back earlier decisions make a repeat offender.

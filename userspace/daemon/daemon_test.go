@@ -38,6 +38,7 @@ type rig struct {
 	cancel context.CancelFunc
 	ended  chan error
 	listen string // of the API on TCP; empty for none
+	kernel string // more settings of the kernel, each after a comma
 }
 
 // syncBuffer is a log that may be read while it is written.
@@ -70,8 +71,8 @@ func (r *rig) write(name, text string) {
 func (r *rig) config(extra string) *config.Config {
 	r.t.Helper()
 	text := fmt.Sprintf("state_dir: %s\nsources:\n  - {source: file, filenames: [%s], labels: {type: syslog}, from: start}\n"+
-		"api: {socket: %s, listen: %q}\nkernel: {mode: off}\n%s",
-		r.path("state"), r.path("auth.log"), r.path("g.sock"), r.listen, extra)
+		"api: {socket: %s, listen: %q}\nkernel: {mode: off%s}\n%s",
+		r.path("state"), r.path("auth.log"), r.path("g.sock"), r.listen, r.kernel, extra)
 	r.write("gabion.yaml", text)
 	cfg, err := config.Load(r.path("gabion.yaml"))
 	if err != nil {

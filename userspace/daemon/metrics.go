@@ -42,6 +42,7 @@ func (d *Daemon) registry() *prometheus.Registry {
 		collector{"bucket_", d.collectBuckets},
 		collector{"source_", d.collectSources},
 		collector{"enforce_", d.collectEnforce},
+		collector{"enforce_", d.collectLists},
 		collector{"store_", d.collectStore},
 		collector{"kernel_", d.collectKernel},
 	)

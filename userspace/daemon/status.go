@@ -26,6 +26,9 @@ func (b backend) Status() client.Status {
 		out.PinDir = cfg.Kernel.PinDir
 		out.Interfaces = b.links.Status()
 	}
+	for _, l := range enforced.Lists {
+		out.Lists = append(out.Lists, listOf(l))
+	}
 	for _, in := range b.inputs {
 		out.Sources = append(out.Sources, in.Status())
 	}

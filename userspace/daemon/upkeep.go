@@ -46,6 +46,7 @@ func (d *Daemon) reconcile() {
 	d.judge.adopt(drift.Adopted)
 	d.drift.add(drift, err)
 	d.health.Report("kernel tables", err)
+	d.checkLists()
 	if drift.Total() > 0 {
 		d.log.Warn("kernel tables differed and are repaired", "missing", drift.Missing, "wrong", drift.Wrong,
 			"extra", drift.Extra, "allows", drift.Allows, "adopted", len(drift.Adopted))

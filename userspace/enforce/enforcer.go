@@ -77,6 +77,7 @@ type Enforcer struct {
 type Stats struct {
 	Active       int // decisions in force
 	Entries      int // kernel entries asked for: prefixes with a decision, and enforced entries of lists
+	Room         int // kernel entries that there is room for: MaxBans, or less when the kernel ran out of memory
 	Lists        []ListStats
 	Banned       uint64 // decisions accepted
 	Refused      uint64
@@ -340,6 +341,6 @@ func (e *Enforcer) Stats() Stats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	st := e.stats
-	st.Active, st.Entries, st.Lists = e.set.Len(), e.used(), e.listStats()
+	st.Active, st.Entries, st.Room, st.Lists = e.set.Len(), e.used(), e.room, e.listStats()
 	return st
 }

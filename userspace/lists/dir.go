@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"gabion/userspace/decision"
@@ -52,7 +53,7 @@ func Open(path string) (*Dir, error) {
 	d := &Dir{path: path}
 	data, err := os.ReadFile(filepath.Join(path, indexName))
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return d, nil
 	case err != nil:
 		return nil, fmt.Errorf("read lists: %w", err)
