@@ -39,11 +39,11 @@ func newAllowAdd(a *app) *cobra.Command {
 					return usagef("--duration %s: an entry must last longer than nothing", duration)
 				}
 			}
-			c, err := a.client()
-			if err != nil {
+			var al *client.Allow
+			err := a.edit(cmd.Context(), func(c *client.Client) (err error) {
+				al, err = c.AddAllow(cmd.Context(), client.AllowRequest{Value: args[0], Comment: comment, Duration: duration})
 				return err
-			}
-			al, err := c.AddAllow(cmd.Context(), client.AllowRequest{Value: args[0], Comment: comment, Duration: duration})
+			})
 			if err != nil {
 				return err
 			}
@@ -108,11 +108,11 @@ func newAllowRemove(a *app) *cobra.Command {
 			if _, err := decision.ParsePrefix(args[0]); err != nil {
 				return usageError{err}
 			}
-			c, err := a.client()
-			if err != nil {
+			var n int
+			err := a.edit(cmd.Context(), func(c *client.Client) (err error) {
+				n, err = c.RemoveAllow(cmd.Context(), args[0])
 				return err
-			}
-			n, err := c.RemoveAllow(cmd.Context(), args[0])
+			})
 			if err != nil {
 				return err
 			}

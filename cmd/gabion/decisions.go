@@ -87,6 +87,10 @@ func newDecisionsAdd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add --ip ADDRESS | --range PREFIX",
 		Short: "Ban an address or a prefix by hand",
+		Long: `Ban an address or a prefix by hand.
+
+Without a running daemon the kernel tables and the record are changed directly, by the
+daemon's own code: the next daemon knows of it.`,
 		Example: `  gabion decisions add --ip 192.0.2.1
   gabion decisions add --range 2001:db8::/48 --duration 7d --reason "scanner"`,
 		Args: noArgs,
@@ -109,11 +113,11 @@ func newDecisionsAdd(a *app) *cobra.Command {
 }
 
 func (a *app) addDecision(ctx context.Context, alert *client.Alert) error {
-	c, err := a.client()
-	if err != nil {
+	var ids []string
+	err := a.edit(ctx, func(c *client.Client) (err error) {
+		ids, err = c.PushAlerts(ctx, []client.Alert{*alert})
 		return err
-	}
-	ids, err := c.PushAlerts(ctx, []client.Alert{*alert})
+	})
 	if err != nil {
 		return err
 	}
@@ -189,6 +193,10 @@ func newDecisionsDelete(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete --ip ADDRESS | --range PREFIX | --id N | --all",
 		Short: "End bans: the kernel stops dropping at once",
+		Long: `End bans: the kernel stops dropping at once.
+
+Without a running daemon the kernel tables and the record are changed directly, by the
+daemon's own code: the next daemon knows of it.`,
 		Example: `  gabion decisions delete --ip 192.0.2.1
   gabion decisions delete --id 42
   gabion decisions delete --all`,
@@ -218,16 +226,15 @@ func newDecisionsDelete(a *app) *cobra.Command {
 }
 
 func (a *app) deleteDecisions(ctx context.Context, id uint64, query url.Values) error {
-	c, err := a.client()
-	if err != nil {
-		return err
-	}
 	var n int
-	if id != 0 {
-		n, err = c.DeleteDecision(ctx, id)
-	} else {
-		n, err = c.DeleteDecisions(ctx, query)
-	}
+	err := a.edit(ctx, func(c *client.Client) (err error) {
+		if id != 0 {
+			n, err = c.DeleteDecision(ctx, id)
+		} else {
+			n, err = c.DeleteDecisions(ctx, query)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}

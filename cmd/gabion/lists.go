@@ -115,11 +115,11 @@ func (a *app) importList(ctx context.Context, name, file string, o client.ListIm
 			text.size = info.Size()
 		}
 	}
-	c, err := a.client()
-	if err != nil {
+	var l *client.List
+	err := a.edit(ctx, func(c *client.Client) (err error) {
+		l, err = c.ImportList(ctx, name, o, text)
 		return err
-	}
-	l, err := c.ImportList(ctx, name, o, text)
+	})
 	if err != nil {
 		return err
 	}
@@ -181,11 +181,11 @@ func newListsRemove(a *app) *cobra.Command {
 			if err := lists.CheckName(args[0]); err != nil {
 				return usageError{err}
 			}
-			c, err := a.client()
-			if err != nil {
+			var n int
+			err := a.edit(cmd.Context(), func(c *client.Client) (err error) {
+				n, err = c.RemoveList(cmd.Context(), args[0])
 				return err
-			}
-			n, err := c.RemoveList(cmd.Context(), args[0])
+			})
 			if err != nil {
 				return err
 			}
@@ -215,11 +215,10 @@ func newListsMode(a *app) *cobra.Command {
 			if _, err := decision.ParseMode(args[1]); err != nil {
 				return usageError{err}
 			}
-			c, err := a.client()
+			err := a.edit(cmd.Context(), func(c *client.Client) error {
+				return c.SetListMode(cmd.Context(), args[0], args[1])
+			})
 			if err != nil {
-				return err
-			}
-			if err := c.SetListMode(cmd.Context(), args[0], args[1]); err != nil {
 				return err
 			}
 			return a.show(client.ListMode{Mode: args[1]}, func(w io.Writer) error {

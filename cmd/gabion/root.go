@@ -19,7 +19,8 @@ const rootLong = `gabion reads logs and kernel connection events, decides who is
 that source in the network driver before the kernel builds a packet buffer.
 
 'gabion run' is the daemon. The other verbs ask it over its Local API, or read the
-pinned kernel maps when it does not run.`
+pinned kernel maps when it does not run. Bans, the allowlist and imported lists can be
+changed without it.`
 
 const rootExample = `  gabion run                          start the daemon with useful defaults
   gabion decisions list               who is banned now

@@ -121,6 +121,25 @@ func newDaemon(o Options) *Daemon {
 // does not load are fatal.
 func (d *Daemon) open(ctx context.Context) error {
 	cfg := d.config.Load()
+	if err := d.openTables(ctx, cfg); err != nil {
+		return err
+	}
+	_ = d.restore(ctx) // reported there, and so below
+	_ = d.reconcile()
+	if d.links != nil {
+		d.links.Check(d.now()) // before the sources: what they find is to be dropped at once
+	}
+	book := d.book.Load()
+	d.engine = engine.New(engine.Config{
+		Rules: book.Rules, Profiles: book.Profiles, Workers: runtime.GOMAXPROCS(0), Shards: runtime.GOMAXPROCS(0),
+		Now: d.now, Sink: d.judge.sink, Log: d.log,
+	})
+	return d.openSources(cfg)
+}
+
+// openTables builds what is needed to change who is banned: the rules, for the kernel runs some of
+// them, the record, the kernel's tables, and who writes them.
+func (d *Daemon) openTables(ctx context.Context, cfg *config.Config) error {
 	book, err := rulebook.Load(cfg, d.ruleDeps())
 	if err != nil {
 		return err
@@ -148,16 +167,7 @@ func (d *Daemon) open(ctx context.Context) error {
 	if err := d.enforcer.Allow(cfg.Allowed(), time.Time{}); err != nil {
 		d.health.Report("allowlist", err)
 	}
-	d.restore(ctx)
-	d.reconcile()
-	if d.links != nil {
-		d.links.Check(d.now()) // before the sources: what they find is to be dropped at once
-	}
-	d.engine = engine.New(engine.Config{
-		Rules: book.Rules, Profiles: book.Profiles, Workers: runtime.GOMAXPROCS(0), Shards: runtime.GOMAXPROCS(0),
-		Now: d.now, Sink: d.judge.sink, Log: d.log,
-	})
-	return d.openSources(cfg)
+	return nil
 }
 
 func (d *Daemon) ruleDeps() rulebook.Deps {
@@ -228,12 +238,12 @@ func (d *Daemon) ended(entries []decision.Rule) ([]bool, error) {
 
 // restore brings back what is on record. Without a record the kernel's bans stay as they are, and
 // are judged when it is back.
-func (d *Daemon) restore(ctx context.Context) {
+func (d *Daemon) restore(ctx context.Context) error {
 	var active []*decision.Decision
-	st, err := d.record.Get()
-	if err == nil {
-		active, err = d.recall(ctx, st)
-		d.health.Report("restore", err)
+	st, failed := d.record.Get()
+	if failed == nil {
+		active, failed = d.recall(ctx, st)
+		d.health.Report("restore", failed)
 	}
 	for _, a := range active {
 		if !forKernel(a) {
@@ -241,10 +251,12 @@ func (d *Daemon) restore(ctx context.Context) {
 		}
 	}
 	if err := d.enforcer.Restore(active); err != nil {
-		d.health.Report("restore", err)
+		failed = errors.Join(failed, err)
+		d.health.Report("restore", failed)
 	}
 	d.log.Info("bans restored", "count", len(active))
 	d.restoreLists()
+	return failed
 }
 
 // historySpan is how far back earlier decisions make a repeat offender.

@@ -64,7 +64,7 @@ func (d *Daemon) tasks(o Options, server *api.Server, l *listeners) []tasks.Task
 	list := []tasks.Task{
 		tasks.New("reload on SIGHUP", func(ctx context.Context) error { return d.runReloads(ctx, o.Hangup) }),
 		tasks.New("guard", d.enforcer.RunGuard),
-		tasks.Every("reconcile", reconcileEvery, d.afterFirst(func(context.Context) { d.reconcile() })),
+		tasks.Every("reconcile", reconcileEvery, d.afterFirst(func(context.Context) { _ = d.reconcile() })),
 		tasks.Every("expire", expireEvery, func(context.Context) { d.enforcer.Expire(d.now()) }),
 		tasks.Every("reopen record", record.ReopenEvery, d.reopen),
 		tasks.Every("check record", expireEvery, d.checkRecord),

@@ -41,7 +41,7 @@ func (c *driftCount) add(d enforce.Drift, err error) {
 }
 
 // reconcile compares the kernel with what is decided and repairs it.
-func (d *Daemon) reconcile() {
+func (d *Daemon) reconcile() error {
 	drift, err := d.enforcer.Reconcile(d.now())
 	d.judge.adopt(drift.Adopted)
 	d.drift.add(drift, err)
@@ -51,6 +51,7 @@ func (d *Daemon) reconcile() {
 		d.log.Warn("kernel tables differed and are repaired", "missing", drift.Missing, "wrong", drift.Wrong,
 			"extra", drift.Extra, "allows", drift.Allows, "adopted", len(drift.Adopted))
 	}
+	return err
 }
 
 // reopen tries to get a record that was not available at start.
@@ -59,8 +60,8 @@ func (d *Daemon) reopen(ctx context.Context) {
 		return
 	}
 	if d.record.Open(ctx) == nil {
-		d.restore(ctx)
-		d.reconcile()
+		_ = d.restore(ctx) // reported there, and so below
+		_ = d.reconcile()
 	}
 }
 
