@@ -25,7 +25,7 @@ func (s *swap) holds(p netip.Prefix) bool {
 // then the table takes it all at once. The caller holds reconciling.
 func (e *Enforcer) exchange(class decision.Class, next *list, now time.Time) error {
 	before, cut, gave := e.install(class, next)
-	var d difference
+	d := difference{put: make([]decision.Rule, 0, cut)} // a new end is a change of every entry
 	d.visit(e, span{next, 0, cut}, &before, nil)
 	if old := before[class]; old != nil {
 		gave = append(gave, span{old, 0, old.cut})

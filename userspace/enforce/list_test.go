@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -375,4 +376,60 @@ func TestBansDuringAnExchangeHaveTheLastWord(t *testing.T) {
 			"192.0.2.4/32 #0 +90m list2", "203.0.113.1/32 #1 +5m")
 		r.wantNoDrift(t)
 	})
+}
+
+// TestListsChangeOverWhileBansGoOn has a reader look without pause: who is banned, and who is on every
+// version of a list, must be in the table at each look.
+func TestListsChangeOverWhileBansGoOn(t *testing.T) {
+	r := newRig(t, func(c *Config, _ *GuardConfig) { c.MaxBans = 4 * step })
+	versions := [][]string{append(hostsOf(0, 2*step), "192.0.2.1/32"), append(hostsOf(step, 2*step), "192.0.2.1/32", "192.0.2.2/32")}
+	r.mustBan(t, ban("192.0.2.2", 60))
+	r.mustReplace(t, listOf(first, 60, versions[0]...))
+	stop := make(chan struct{})
+	var readers, writers sync.WaitGroup
+	readers.Go(func() {
+		always := prefixesOf("192.0.2.1/32", "192.0.2.2/32", hostsOf(step+3, 1)[0])
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for _, p := range always {
+				if _, ok, _ := r.table.BanHit(p); !ok {
+					t.Errorf("%s is not in the table", p)
+				}
+			}
+		}
+	})
+	writers.Go(func() {
+		for i := range 20 {
+			if _, err := r.ReplaceList(listOf(first, 60, versions[i%2]...)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	writers.Go(func() {
+		for i := range 400 {
+			d := ban(strings.TrimSuffix(hostsOf(i%(3*step), 1)[0], "/32"), 60)
+			r.Ban([]*decision.Decision{d})
+			if err := r.Unban([]uint64{d.ID}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	writers.Go(func() {
+		for range 10 {
+			if drift, err := r.Reconcile(t0()); err != nil || drift.Total() != drift.Allows {
+				t.Errorf("drift = %+v, %v", drift, err)
+			}
+		}
+	})
+	writers.Wait()
+	close(stop)
+	readers.Wait()
+	r.wantNoDrift(t)
+	if n := len(r.kernel()); n != r.Stats().Entries-1 { // one prefix is on the list and banned
+		t.Errorf("%d entries in the table, %d are wanted", n, r.Stats().Entries)
+	}
 }

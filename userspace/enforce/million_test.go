@@ -11,6 +11,7 @@ import (
 
 	"gabion/userspace/decision"
 	"gabion/userspace/enforce/machine"
+	"gabion/userspace/lists"
 )
 
 // million is how many bans the benchmarks hold.
@@ -142,4 +143,62 @@ func banDuring(b *testing.B, e *Enforcer, work func()) (worst, mean float64) {
 	close(stop)
 	<-stopped
 	return worst, mean
+}
+
+// millionList returns a list of that many addresses of 10.0.0.0/8, and its bytes in memory.
+func millionList(now time.Time, from int) (List, int64) {
+	before := heap()
+	l := List{Class: decision.ClassFirstList, Name: "million", Imported: now, Until: now.Add(time.Hour)}
+	l.Entries = lists.New(func(yield func(netip.Prefix) bool) {
+		for i := from; i < from+million; i++ {
+			if !yield(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)) {
+				return
+			}
+		}
+	})
+	return l, heap() - before
+}
+
+// BenchmarkReplaceAMillion measures the exchange of one list of a million for another that shares half
+// of it, what stays in memory, and the longest that a ban waits meanwhile.
+func BenchmarkReplaceAMillion(b *testing.B) {
+	now := time.Now()
+	odd, size := millionList(now, 0)
+	even, _ := millionList(now, million/2)
+	e := mustNewPlain(b, &Memory{})
+	for i := 0; b.Loop(); i++ {
+		next := odd
+		if i%2 == 1 {
+			next = even
+		}
+		worst, mean := banDuring(b, e, func() {
+			if r, err := e.ReplaceList(next); err != nil || r.Enforced != million {
+				b.Errorf("report = %+v, %v", r, err)
+			}
+		})
+		b.ReportMetric(worst, "ms-worst-Ban")
+		b.ReportMetric(mean, "ms-mean-Ban")
+	}
+	b.ReportMetric(float64(size)/million, "B/entry")
+}
+
+// BenchmarkReconcileAMillionListed measures a reconcile of a list of a million with nothing to do.
+func BenchmarkReconcileAMillionListed(b *testing.B) {
+	e := mustNewPlain(b, &Memory{})
+	l, _ := millionList(time.Now(), 0)
+	if _, err := e.ReplaceList(l); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := e.Reconcile(time.Now()); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		worst, mean := banDuring(b, e, func() {
+			if drift, err := e.Reconcile(time.Now()); err != nil || drift.Total() > drift.Missing {
+				b.Errorf("drift = %+v, %v", drift, err)
+			}
+		})
+		b.ReportMetric(worst, "ms-worst-Ban")
+		b.ReportMetric(mean, "ms-mean-Ban")
+	}
 }
