@@ -14,14 +14,13 @@ import (
 	"gabion/userspace/decision"
 )
 
-// desiredSet is what ought to be enforced, as the daemon or the kernel tables say it.
+// desiredSet is what ought to be enforced, as the daemon or the kernel tables say it. There may be
+// millions of bans, so they are looked up for an address when one is asked for.
 type desiredSet struct {
-	from   string
-	bans   []desiredBan
-	allows []client.Allow
-	// listed returns the bans of imported lists that cover an address; nil without lists. A list is
-	// asked for single addresses, for it may have a million.
-	listed func(netip.Addr) []desiredBan
+	from     string
+	prefixes []netip.Prefix // of the bans in force; without those of imported lists when the daemon says it
+	at       func(netip.Addr) []desiredBan
+	allows   []client.Allow
 }
 
 type desiredBan struct {
@@ -39,32 +38,49 @@ func desiredFromDaemon(ctx context.Context, c *client.Client) (*desiredSet, erro
 	if err != nil {
 		return nil, err
 	}
-	d := &desiredSet{from: "daemon", allows: allows}
-	for _, w := range list {
-		p, err := decision.ParsePrefix(w.Value)
-		if err != nil {
-			continue // a scope that the kernel does not enforce
-		}
-		d.bans = append(d.bans, desiredBan{prefix: p, shadow: w.Simulated != nil && *w.Simulated, wire: w})
-	}
 	lists, err := c.Lists(ctx)
-	if err == nil && len(lists) > 0 {
-		d.listed = func(addr netip.Addr) []desiredBan { return listedAt(ctx, c, addr) }
+	if err != nil {
+		return nil, err
 	}
-	return d, err
+	d := &desiredSet{from: "daemon", allows: allows}
+	var bans []desiredBan
+	for _, w := range list {
+		if b, ok := desiredOf(w); ok { // otherwise a scope that the kernel does not enforce
+			bans = append(bans, b)
+			d.prefixes = append(d.prefixes, b.prefix)
+		}
+	}
+	d.at = func(addr netip.Addr) []desiredBan {
+		var out []desiredBan
+		for _, b := range bans {
+			if b.prefix.Contains(addr) {
+				out = append(out, b)
+			}
+		}
+		if len(lists) > 0 {
+			out = append(out, listedAt(ctx, c, addr)...)
+		}
+		return out
+	}
+	return d, nil
 }
 
-// listedAt asks the daemon which lists ban an address. One that does not answer is taken to have none:
-// then the kernel's verdict differs, and that is said.
+func desiredOf(w client.Decision) (desiredBan, bool) {
+	p, err := decision.ParsePrefix(w.Value)
+	return desiredBan{prefix: p, shadow: w.Simulated != nil && *w.Simulated, wire: w}, err == nil
+}
+
+// listedAt asks the daemon which lists ban an address. When it does not answer there are none: then the
+// kernel's verdict differs, and that is said.
 func listedAt(ctx context.Context, c *client.Client, addr netip.Addr) []desiredBan {
 	why, err := c.Why(ctx, addr)
 	if err != nil {
 		return nil
 	}
 	var out []desiredBan
-	for _, b := range why.Bans {
-		if p, err := decision.ParsePrefix(b.Value); err == nil && b.Origin == decision.OriginLists {
-			out = append(out, desiredBan{prefix: p, shadow: b.Simulated != nil && *b.Simulated, wire: b.Decision})
+	for _, w := range why.Bans {
+		if b, ok := desiredOf(w.Decision); ok && w.Origin == decision.OriginLists {
+			out = append(out, b)
 		}
 	}
 	return out
@@ -75,20 +91,27 @@ func desiredFromKernel(plane *loader.Plane, now time.Time) (*desiredSet, error) 
 	if err != nil {
 		return nil, err
 	}
+	inForce := func(r decision.Rule) bool {
+		return (r.Until.IsZero() || r.Until.After(now)) && modes[r.Class%decision.Classes] != decision.ModeOff
+	}
 	d := &desiredSet{from: "kernel table"}
 	for r, err := range plane.Bans() {
 		if err != nil {
 			return nil, err
 		}
-		if !r.Until.After(now) || modes[r.Class] == decision.ModeOff {
-			continue
+		if inForce(r) {
+			d.prefixes = append(d.prefixes, r.Prefix)
 		}
-		shadow := modes[r.Class] == decision.ModeShadow
-		hits := r.Hits
-		d.bans = append(d.bans, desiredBan{prefix: r.Prefix, shadow: shadow, wire: client.Decision{
-			ID: r.DecisionID, Type: decision.TypeBan, Value: prefixText(r.Prefix), Simulated: &shadow, Hits: &hits,
-			Until: r.Until.UTC().Format(time.RFC3339), Duration: left(r.Until, now),
-		}})
+	}
+	d.at = func(addr netip.Addr) []desiredBan {
+		var out []desiredBan
+		for bits := 0; bits <= addr.BitLen(); bits++ {
+			p := netip.PrefixFrom(addr, bits).Masked()
+			if r, ok, err := plane.BanHit(p); err == nil && ok && inForce(r) {
+				out = append(out, banOf(r, modes[r.Class%decision.Classes] == decision.ModeShadow, now))
+			}
+		}
+		return out
 	}
 	for al, err := range plane.Allows() {
 		if err != nil {
@@ -101,16 +124,22 @@ func desiredFromKernel(plane *loader.Plane, now time.Time) (*desiredSet, error) 
 	return d, nil
 }
 
+// banOf is a ban as far as the kernel's entry tells of it.
+func banOf(r decision.Rule, shadow bool, now time.Time) desiredBan {
+	hits := r.Hits
+	w := client.Decision{ID: r.DecisionID, Type: decision.TypeBan, Value: prefixText(r.Prefix), Simulated: &shadow, Hits: &hits}
+	if !r.Until.IsZero() {
+		w.Until, w.Duration = r.Until.UTC().Format(time.RFC3339), left(r.Until, now)
+	}
+	if r.Class >= decision.ClassFirstList {
+		w.Origin, w.Scenario = decision.OriginLists, className(r.Class)
+	}
+	return desiredBan{prefix: r.Prefix, shadow: shadow, wire: w}
+}
+
 // covering returns the bans and allow entries that cover an address, the most specific first.
 func (d *desiredSet) covering(addr netip.Addr) (bans []desiredBan, allows []client.Allow) {
-	for _, b := range d.bans {
-		if b.prefix.Contains(addr) {
-			bans = append(bans, b)
-		}
-	}
-	if d.listed != nil {
-		bans = append(bans, d.listed(addr)...)
-	}
+	bans = d.at(addr)
 	slices.SortStableFunc(bans, func(a, b desiredBan) int { return b.prefix.Bits() - a.prefix.Bits() })
 	for _, al := range d.allows {
 		if p, err := decision.ParsePrefix(al.Prefix); err == nil && p.Contains(addr) {
@@ -137,17 +166,17 @@ func (d *desiredSet) verdict(addr netip.Addr) (action, because string) {
 // name says which decision or list it is.
 func (b desiredBan) name() string {
 	if b.wire.ID == 0 && b.wire.Origin == decision.OriginLists {
-		return "list " + b.wire.Scenario
+		return "list " + strings.TrimPrefix(b.wire.Scenario, "list ")
 	}
 	return "decision " + strconv.FormatUint(b.wire.ID, 10)
 }
 
 // sample returns one address of each ban, evenly spread when there are more than limit.
 func (d *desiredSet) sample(limit int) []netip.Addr {
-	n := min(len(d.bans), limit)
+	n := min(len(d.prefixes), limit)
 	out := make([]netip.Addr, 0, n)
 	for i := range n {
-		out = append(out, d.bans[i*len(d.bans)/n].prefix.Addr())
+		out = append(out, d.prefixes[i*len(d.prefixes)/n].Addr())
 	}
 	return out
 }

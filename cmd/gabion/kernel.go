@@ -156,7 +156,7 @@ func (st *kernelState) readTables(plane *loader.Plane, now time.Time) error {
 		}
 		st.Bans = append(st.Bans, kernelBan{
 			Prefix: r.Prefix, Class: className(r.Class), DecisionID: r.DecisionID,
-			Until: r.Until.UTC().Round(time.Millisecond), Expired: !r.Until.After(now), Hits: r.Hits,
+			Until: r.Until.UTC().Round(time.Millisecond), Expired: !r.Until.IsZero() && !r.Until.After(now), Hits: r.Hits,
 		})
 	}
 	for al, err := range plane.Allows() {

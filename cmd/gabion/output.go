@@ -95,8 +95,11 @@ func printable(s string, lines bool) string {
 	return b.String()
 }
 
-// left says how long from now to t, to the second; "expired" when t is past.
+// left says how long from now to t, to the second; "expired" when t is past, "no end" when it is zero.
 func left(t, now time.Time) string {
+	if t.IsZero() {
+		return "no end"
+	}
 	d := t.Sub(now).Round(time.Second)
 	if d <= 0 {
 		return "expired"

@@ -75,7 +75,7 @@ func (a *app) verify(ctx context.Context, addr netip.Addr, pins string) error {
 		return err
 	}
 	defer plane.Close()
-	v := &verification{Desired: want.from, Active: len(want.bans), Results: []verdict{}}
+	v := &verification{Desired: want.from, Active: len(want.prefixes), Results: []verdict{}}
 	addrs := []netip.Addr{addr}
 	if !addr.IsValid() {
 		addrs = want.sample(maxProbes)

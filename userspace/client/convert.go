@@ -36,10 +36,11 @@ func FromAlert(a *decision.Alert, now time.Time) Alert {
 
 // FromDecision returns the wire form of a decision, with the fields that every bouncer knows.
 func FromDecision(d *decision.Decision, now time.Time) Decision {
-	return Decision{
-		ID: d.ID, Origin: d.Origin, Type: d.Type, Scope: d.Scope, Value: d.Value, Scenario: d.Scenario,
-		Duration: d.Until.Sub(now).Round(time.Second).String(),
+	w := Decision{ID: d.ID, Origin: d.Origin, Type: d.Type, Scope: d.Scope, Value: d.Value, Scenario: d.Scenario}
+	if !d.Until.IsZero() { // one that was put into the kernel by hand may have no end
+		w.Duration = d.Until.Sub(now).Round(time.Second).String()
 	}
+	return w
 }
 
 // WithDetails adds the fields of a request that says details=true.

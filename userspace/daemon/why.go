@@ -54,7 +54,7 @@ func (b backend) whyKernel(w *client.Why, addr netip.Addr, now time.Time) {
 			return
 		}
 		rule, ok, err := b.table.BanHit(p)
-		if err != nil || !ok || !rule.Until.After(now) {
+		if err != nil || !ok || !rule.Until.IsZero() && !rule.Until.After(now) {
 			continue
 		}
 		d := &decision.Decision{
