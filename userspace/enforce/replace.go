@@ -29,7 +29,7 @@ func (e *Enforcer) ReplaceList(l List) (ListReport, error) {
 	return next.report(), err
 }
 
-// RestoreList is ReplaceList at start: it writes no table, for Reconcile follows.
+// RestoreList is ReplaceList at start: it writes no ban, for Reconcile follows.
 func (e *Enforcer) RestoreList(l List) (ListReport, error) {
 	if err := checkList(l, e.now()); err != nil {
 		return ListReport{}, err
