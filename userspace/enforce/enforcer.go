@@ -63,7 +63,8 @@ type Enforcer struct {
 	modes   [decision.Classes]decision.Mode
 	room    int                           // entries that fit, at most limit: less when the kernel ran out of memory
 	swap    *swap                         // the list that is being exchanged, nil when none is
-	swapped sync.Cond                     // signalled when swap has become nil
+	swapped sync.Cond                     // signalled when swap has become nil, and when waiting has become less
+	waiting int                           // writers that wait for swapped
 	users   decision.PrefixMap[time.Time] // the user's allowlist: prefix -> its end, zero for never
 	allowed map[netip.Prefix]decision.AllowReason
 	revoked idRing

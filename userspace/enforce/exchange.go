@@ -129,10 +129,28 @@ func (d *difference) leave(late map[netip.Prefix]struct{}) {
 	d.remove = slices.DeleteFunc(d.remove, func(p netip.Prefix) bool { _, ok := late[p]; return ok })
 }
 
-// end wakes those who wait for the table.
+// end has those who wait for the table write, and returns when they have: Reconcile would take what they
+// are about to write for drift.
 func (e *Enforcer) end() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.swap = nil
+	e.swapped.Broadcast()
+	for e.waiting > 0 {
+		e.swapped.Wait()
+	}
+}
+
+// await waits for the end of an exchange as long as something is blocked by it. The caller holds mu,
+// and goes on holding it until it has written.
+func (e *Enforcer) await(blocked func() bool) {
+	if !blocked() {
+		return
+	}
+	e.waiting++
+	for blocked() {
+		e.swapped.Wait()
+	}
+	e.waiting--
 	e.swapped.Broadcast()
 }

@@ -87,9 +87,7 @@ func (e *Enforcer) put(rules []decision.Rule, now time.Time) error {
 	}
 	full, err := notInForce(e.table.Ban(rules))
 	for round := 0; len(full) > 0 && err == nil && round < fullRounds; round++ {
-		for e.swap != nil && e.swap.running { // what gives way may be in its hands
-			e.swapped.Wait()
-		}
+		e.await(func() bool { return e.swap != nil && e.swap.running }) // what gives way may be in its hands
 		give := e.giveWay(len(full))
 		if len(give) == 0 {
 			break

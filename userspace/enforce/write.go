@@ -37,9 +37,7 @@ func (e *Enforcer) effectiveIn(p netip.Prefix, lists *[decision.Classes]*list) (
 // has it wait for the prefixes of the list under way, it is all that writes bans, always under mu:
 // so the order of writes is the order of decisions.
 func (e *Enforcer) write(prefixes []netip.Prefix, now time.Time) error {
-	for e.swap != nil && e.swap.running && slices.ContainsFunc(prefixes, e.swap.holds) {
-		e.swapped.Wait()
-	}
+	e.await(func() bool { return e.swap != nil && e.swap.running && slices.ContainsFunc(prefixes, e.swap.holds) })
 	var ban []decision.Rule
 	var unban []netip.Prefix
 	done := make(map[netip.Prefix]struct{}, len(prefixes))
