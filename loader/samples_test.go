@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -26,6 +27,11 @@ func mustSampler(t *testing.T, p *Plane) *Sampler {
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// filters are the programs that drop.
+func filters(p *Plane) map[string]*ebpf.Program {
+	return map[string]*ebpf.Program{"xdp": p.xdp, "tc": p.tc}
 }
 
 // errEnough ends a test's Run.
@@ -96,7 +102,7 @@ func TestASampleSaysWhatWasDroppedAndWhy(t *testing.T) {
 		{"long", long(v4(), 1400), Sample{Reason: DroppedByBan, Source: netip.MustParseAddr("192.0.2.1")}},
 	} {
 		tt.want.Length, tt.want.Data = len(tt.frame), tt.frame[:min(len(tt.frame), 96)]
-		for name, prog := range p.programs() {
+		for name, prog := range filters(p) {
 			t.Run(name+" "+tt.name, func(t *testing.T) {
 				before := time.Now().Add(-time.Second)
 				mustRun(t, prog, bytes.Clone(tt.frame))
@@ -115,7 +121,7 @@ func TestASampleSaysWhatWasDroppedAndWhy(t *testing.T) {
 
 func TestWithoutAFollowerNothingIsSampled(t *testing.T) {
 	p := mustBannedPlane(t)
-	for _, prog := range p.programs() {
+	for _, prog := range filters(p) {
 		mustRun(t, prog, probe(t, "192.0.2.1"))
 	}
 	st := mustStats(t, p)
@@ -188,8 +194,7 @@ func TestOpenSamplerNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// sampleBench is the test object with 192.0.2.1 banned, a small ring of samples and a clock that
-// stands.
+// sampleBench is the test object with a small ring of samples and a clock that stands.
 type sampleBench struct {
 	*testbpfObjects
 	reader *ringbuf.Reader
@@ -208,13 +213,6 @@ func mustLoadSampling(t *testing.T) sampleBench {
 		t.Fatalf("load test object: %+v", err)
 	}
 	t.Cleanup(func() { b.Close() })
-	banned := key4(netip.MustParsePrefix("192.0.2.1/32"))
-	if err := errors.Join(
-		b.Bans4.Put(&banned, &testbpfBan{Prefixlen: 32}),
-		b.Classes.Put(uint32(0), &testbpfClass{Mode: uint32(decision.ModeDrop)}),
-	); err != nil {
-		t.Fatal(err)
-	}
 	if b.reader, err = ringbuf.NewReader(b.testbpfObjects.Samples); err != nil {
 		t.Fatal(err)
 	}
@@ -223,11 +221,11 @@ func mustLoadSampling(t *testing.T) sampleBench {
 	return b
 }
 
-// drop sends n packets that are dropped and returns the times of the samples taken.
+// drop sends n packets that are dropped for their tags and returns the times of the samples taken.
 func (b sampleBench) drop(t *testing.T, n int) []uint64 {
 	t.Helper()
 	for range n {
-		mustRun(t, b.TestFilter, probe(t, "192.0.2.1"))
+		mustRun(t, b.TestFilter, frame(eth(ethQ), vlan(ethQ), vlan(ethQ), vlan(ethIPv4)))
 	}
 	b.reader.SetDeadline(time.Unix(1, 0))
 	var out []uint64
