@@ -83,7 +83,9 @@ func TestEventsOfMetersHaveATypeEachAndASourceOnlyWhereThereIsOne(t *testing.T) 
 {"event":"meter","meter":"gabion/syn-flood","source_ip":"","source_range":"","count":20001,"limit":20000,"established":false}
 {"event":"meter","meter":"own","source_ip":"","source_range":"2001:db8::/64","count":9,"limit":8,"established":true}
 -- want --
+alert gabion/closed-ports gabion/kernel-sightings
 alert kernel_closed-ports gabion/closed-ports 192.0.2.3  31/30 false test/watch
+alert gabion/syn-flood gabion/kernel-sightings
 alert kernel_syn-flood gabion/syn-flood   20001/20000 false test/watch
 alert kernel_own own  2001:db8::/64 9/8 true test/watch
 `), now())

@@ -108,7 +108,7 @@ type Answer uint8
 const (
 	None     Answer = iota
 	Closed          // a reset that answers a SYN, or an ICMP port unreachable
-	HalfOpen        // a SYN-ACK that the remote end has not acknowledged
+	HalfOpen        // a SYN-ACK of a connection on which nothing else was sent yet
 )
 
 // Count is the unit of a meter.
