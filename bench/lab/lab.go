@@ -168,7 +168,7 @@ func (l *lab) observe(ctx context.Context) error {
 	l.watcher = observe.NewWatcher(plane, l.Now, l.onBan)
 	l.usePlane(plane)
 	err = l.net.Server.Do(func() error {
-		tap, err := observe.OpenTap(attackerLink)
+		tap, err := observe.OpenTap(attackerLink, floodSources)
 		l.tap = tap
 		return err
 	})

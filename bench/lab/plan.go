@@ -19,6 +19,9 @@ const (
 	ipv6 = "ipv6"
 )
 
+// floodSources are the made-up sources: the network for tests of devices, which no route on earth has.
+var floodSources = netip.MustParsePrefix("198.18.0.0/15")
+
 // firstAttacker is the last part of the first attacker's address: 198.51.100.7.
 const firstAttacker = 7
 
@@ -83,6 +86,7 @@ func (p plan) topology() topology.Plan {
 	attackers := topology.Spoke{
 		Role:     "attacker",
 		Gateways: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/24"), netip.MustParsePrefix("2001:db8:a::1/64")},
+		Behind:   []netip.Prefix{floodSources},
 	}
 	for n := range p.attackers() + 1 {
 		attackers.Hosts = append(attackers.Hosts, p.attacker(ipv4, n), p.attacker(ipv6, n))

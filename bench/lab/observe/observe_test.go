@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"gabion/bench/lab/topology"
+	"gabion/bench/packet"
 	"gabion/userspace/decision"
 )
 
@@ -124,7 +126,7 @@ func TestPacketsAfterABanAreCountedApart(t *testing.T) {
 		top.Release()
 	}()
 	var tap *Tap
-	if err := top.Server.Do(func() (err error) { tap, err = OpenTap(top.Interfaces[0]); return err }); err != nil {
+	if err := top.Server.Do(func() (err error) { tap, err = OpenTap(top.Interfaces[0], netip.Prefix{}); return err }); err != nil {
 		t.Fatal(err)
 	}
 	defer tap.Close()
@@ -160,6 +162,38 @@ func TestPacketsAfterABanAreCountedApart(t *testing.T) {
 	}
 	if lost, err := tap.Lost(); lost != 0 || err != nil {
 		t.Errorf("lost %d, %v", lost, err)
+	}
+}
+
+func TestOnlyFirstPacketsOfConnectionsAreSYNs(t *testing.T) {
+	four := func(flags packet.Flags) []byte {
+		return packet.TCP(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("203.0.113.1:80"), flags)[14:]
+	}
+	six := func(flags packet.Flags) []byte {
+		return packet.TCP(netip.MustParseAddrPort("[2001:db8::1]:1"), netip.MustParseAddrPort("[2001:db8:5::1]:80"), flags)[14:]
+	}
+	for _, tt := range []struct {
+		name   string
+		proto  uint16
+		packet []byte
+		src    string
+		syn    bool
+	}{
+		{"a SYN", unix.ETH_P_IP, four(packet.SYN), "192.0.2.1", true},
+		{"an answer to one", unix.ETH_P_IP, four(packet.SYN | packet.ACK), "192.0.2.1", false},
+		{"data", unix.ETH_P_IP, four(packet.ACK), "192.0.2.1", false},
+		{"a SYN over IPv6", unix.ETH_P_IPV6, six(packet.SYN), "2001:db8::1", true},
+		{"data over IPv6", unix.ETH_P_IPV6, six(packet.ACK), "2001:db8::1", false},
+		{"a SYN that is cut off", unix.ETH_P_IP, four(packet.SYN)[:33], "192.0.2.1", false},
+		{"half an IP header", unix.ETH_P_IP, four(packet.SYN)[:19], "", false},
+		{"no IP", unix.ETH_P_ARP, four(packet.SYN), "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			src, syn, ok := inspect(tt.proto, tt.packet)
+			if ok != (tt.src != "") || ok && src.String() != tt.src || syn != tt.syn {
+				t.Errorf("got %s, SYN %v, %v; want %s, SYN %v", src, syn, ok, tt.src, tt.syn)
+			}
+		})
 	}
 }
 

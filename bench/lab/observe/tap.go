@@ -6,17 +6,19 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Tap counts, per source, the packets that arrive in the network stack on one interface. Native XDP
-// runs before it: a packet that XDP drops never gets here.
+// Tap counts, per source, the packets that arrive in the network stack on one interface, and notes when
+// new connections do. Native XDP runs before it: a packet that XDP drops never gets here.
 type Tap struct {
-	fd   int
-	done chan struct{}
+	fd    int
+	group netip.Prefix
+	done  chan struct{}
 
 	mu      sync.Mutex
 	closing bool
@@ -27,7 +29,11 @@ type arrivals struct {
 	before uint64
 	after  uint64
 	from   time.Time // zero: not banned yet
+	syns   []time.Time
 }
+
+// maxSYNs bounds what is noted of one source.
+const maxSYNs = 1 << 18
 
 // tapBuffer holds a flood's packets while the reader waits for its turn on a busy CPU.
 const tapBuffer = 16 << 20
@@ -37,8 +43,9 @@ const tapBuffer = 16 << 20
 // socket was opened, give the time of the reading instead.
 const stamps = unix.SOF_TIMESTAMPING_RX_SOFTWARE | unix.SOF_TIMESTAMPING_SOFTWARE
 
-// OpenTap opens a tap on an interface of the calling thread's network namespace.
-func OpenTap(ifname string) (*Tap, error) {
+// OpenTap opens a tap on an interface of the calling thread's network namespace. The sources of group
+// count as one, under its first address.
+func OpenTap(ifname string, group netip.Prefix) (*Tap, error) {
 	fail := func(err error) (*Tap, error) { return nil, fmt.Errorf("watch packets on %s: %w", ifname, err) }
 	link, err := net.InterfaceByName(ifname)
 	if err != nil {
@@ -59,7 +66,7 @@ func OpenTap(ifname string) (*Tap, error) {
 		_ = unix.Close(fd)
 		return fail(err)
 	}
-	t := &Tap{fd: fd, done: make(chan struct{}), sources: map[netip.Addr]*arrivals{}}
+	t := &Tap{fd: fd, group: group.Masked(), done: make(chan struct{}), sources: map[netip.Addr]*arrivals{}}
 	go t.runRead()
 	return t, nil
 }
@@ -77,11 +84,14 @@ func (t *Tap) runRead() {
 		if !ok || link.Pkttype == unix.PACKET_OUTGOING {
 			continue
 		}
-		src, ok := source(networkOrder(link.Protocol), packet[:n])
+		src, syn, ok := inspect(networkOrder(link.Protocol), packet[:n])
 		if !ok {
 			continue
 		}
-		t.count(src, stamp(control[:cn]))
+		if t.group.Contains(src) {
+			src = t.group.Addr()
+		}
+		t.count(src, syn, stamp(control[:cn]))
 	}
 }
 
@@ -93,10 +103,13 @@ func (t *Tap) isClosing() bool {
 
 // count files one packet. One read before its source's ban was announced has an older timestamp
 // than the announcement, so it needs no second look.
-func (t *Tap) count(src netip.Addr, at time.Time) {
+func (t *Tap) count(src netip.Addr, syn bool, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.entry(src)
+	if syn && len(a.syns) < maxSYNs {
+		a.syns = append(a.syns, at)
+	}
 	if a.from.IsZero() || !at.After(a.from) {
 		a.before++
 		return
@@ -129,6 +142,13 @@ func (t *Tap) Arrived(src netip.Addr) (before, after uint64) {
 	return a.before, a.after
 }
 
+// SYNs returns when the stack received new connections of a source, in order.
+func (t *Tap) SYNs(src netip.Addr) []time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.entry(src).syns)
+}
+
 // Lost returns the packets that the tap was too slow to count since the last call.
 func (t *Tap) Lost() (uint32, error) {
 	st, err := unix.GetsockoptTpacketStats(t.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
@@ -147,15 +167,23 @@ func (t *Tap) Close() error {
 	return unix.Close(t.fd)
 }
 
-// source reads the source address of an IP packet.
-func source(proto uint16, packet []byte) (netip.Addr, bool) {
+// inspect reads the source address of an IP packet, and whether it is a TCP SYN without ACK.
+func inspect(proto uint16, packet []byte) (src netip.Addr, syn, ok bool) {
+	const tcp, flags, flagSYN, flagACK = 6, 13, 0x02, 0x10
+	var next byte
+	var header int
 	switch {
 	case proto == unix.ETH_P_IP && len(packet) >= 20:
-		return netip.AddrFrom4([4]byte(packet[12:16])), true
+		src, next, header = netip.AddrFrom4([4]byte(packet[12:16])), packet[9], int(packet[0]&0xf)*4
 	case proto == unix.ETH_P_IPV6 && len(packet) >= 40:
-		return netip.AddrFrom16([16]byte(packet[8:24])), true
+		src, next, header = netip.AddrFrom16([16]byte(packet[8:24])), packet[6], 40
+	default:
+		return netip.Addr{}, false, false
 	}
-	return netip.Addr{}, false
+	if next == tcp && len(packet) > header+flags {
+		syn = packet[header+flags]&(flagSYN|flagACK) == flagSYN
+	}
+	return src, syn, true
 }
 
 // stamp reads the kernel's timestamp; without one the packet is from the tap's first moments and

@@ -97,7 +97,7 @@ func (t *Topology) Leftovers() (Leftovers, error) {
 	for _, pid := range children() {
 		pids[pid] = true
 	}
-	ours := map[string]bool{serverEnd: true}
+	ours := map[string]bool{ServerEnd: true}
 	for _, name := range t.Interfaces {
 		ours[name] = true
 	}

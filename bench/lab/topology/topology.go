@@ -23,6 +23,7 @@ type Spoke struct {
 	Role     string         // names the namespace and, on the server, the interface
 	Gateways []netip.Prefix // the server's address in this network, one per family
 	Hosts    []netip.Addr   // the addresses of the far end
+	Behind   []netip.Prefix // IPv4 networks that the server reaches through the first host; nobody answers there
 }
 
 // Plan says what to build.
@@ -39,8 +40,8 @@ type Topology struct {
 	Interfaces []string
 }
 
-// serverEnd is the name of the veth end in a spoke's namespace: it leads to the server.
-const serverEnd = "lab-server"
+// ServerEnd is the name of the veth end in a spoke's namespace: it leads to the server.
+const ServerEnd = "lab-server"
 
 // Build creates the namespaces, links, addresses and routes of the plan. On failure everything
 // that was made is removed again.
@@ -80,7 +81,7 @@ func (t *Topology) addSpoke(s Spoke, ns *Namespace) error {
 	err := t.Server.Do(func() error {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = name
-		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: serverEnd, PeerNamespace: netlink.NsFd(int(ns.handle))}
+		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: ServerEnd, PeerNamespace: netlink.NsFd(int(ns.handle))}
 		if err := netlink.LinkAdd(veth); err != nil {
 			return fmt.Errorf("create veth pair %s: %w", name, err)
 		}
@@ -98,19 +99,25 @@ func (t *Topology) addSpoke(s Spoke, ns *Namespace) error {
 			if h.Is4() != g.Addr().Is4() {
 				continue
 			}
-			if err := ns.addAddress(serverEnd, netip.PrefixFrom(h, g.Bits())); err != nil {
+			if err := ns.addAddress(ServerEnd, netip.PrefixFrom(h, g.Bits())); err != nil {
 				return err
 			}
 		}
 	}
-	if err := errors.Join(t.Server.setUp(name), ns.setUp(serverEnd)); err != nil {
+	if err := errors.Join(t.Server.setUp(name), ns.setUp(ServerEnd)); err != nil {
 		return err
 	}
-	if err := errors.Join(t.Server.awaitUp(name), ns.awaitUp(serverEnd)); err != nil {
+	if err := errors.Join(t.Server.awaitUp(name), ns.awaitUp(ServerEnd)); err != nil {
 		return err
 	}
 	for _, g := range s.Gateways {
-		if err := ns.addDefaultRoute(serverEnd, g.Addr()); err != nil {
+		if err := ns.addRoute(ServerEnd, nil, g.Addr()); err != nil {
+			return err
+		}
+	}
+	for _, p := range s.Behind {
+		to := &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+		if err := t.Server.addRoute(name, to, s.Hosts[0]); err != nil {
 			return err
 		}
 	}
@@ -169,11 +176,12 @@ func (n *Namespace) awaitUp(link string) error {
 	})
 }
 
-func (n *Namespace) addDefaultRoute(link string, via netip.Addr) error {
+// addRoute adds a route to a network, nil for the default route.
+func (n *Namespace) addRoute(link string, to *net.IPNet, via netip.Addr) error {
 	return n.Do(func() error {
 		l, err := netlink.LinkByName(link)
 		if err == nil {
-			err = netlink.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: via.AsSlice()})
+			err = netlink.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: to, Gw: via.AsSlice()})
 		}
 		if err != nil {
 			return fmt.Errorf("route %s through %s: %w", n.Name, via, err)
