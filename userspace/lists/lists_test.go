@@ -268,3 +268,27 @@ func BenchmarkReadAMillion(b *testing.B) {
 		b.ReportMetric(float64(4*cap(e.hosts4))/float64(e.Len()), "B/entry")
 	}
 }
+
+// FuzzRead reads whatever there is: it gives either a list that can be kept and read back, or errors of
+// a bounded length that a terminal survives.
+func FuzzRead(f *testing.F) {
+	for _, text := range []string{good, "192.0.2.1-192.0.2.9\n", "0.0.0.0/0", "\x00\xff\n::ffff:1.2.3.4/100\n", "1.2.3.4/08\n"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		e, err := Read(bytes.NewReader(text), "list")
+		if err != nil {
+			if len(err.Error()) > maxFaults*400 || strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' && r != '\n' }) {
+				t.Errorf("error %q", err)
+			}
+			return
+		}
+		var buf bytes.Buffer
+		if err := e.write(&buf); err != nil {
+			t.Fatal(err)
+		}
+		if back, err := readSnapshot(&buf); err != nil || !slices.Equal(textOf(back), textOf(e)) {
+			t.Errorf("read back %v, %v", back, err)
+		}
+	})
+}
