@@ -25,13 +25,27 @@ func (s *swap) holds(p netip.Prefix) bool {
 // then the table takes it all at once. The caller holds reconciling.
 func (e *Enforcer) exchange(class decision.Class, next *list, now time.Time) error {
 	before, cut, gave := e.install(class, next)
-	d := difference{put: make([]decision.Rule, 0, cut)} // a new end is a change of every entry
-	d.visit(e, span{next, 0, cut}, &before, nil)
 	if old := before[class]; old != nil {
 		gave = append(gave, span{old, 0, old.cut})
 	}
-	for _, s := range gave {
-		d.visit(e, s, &before, next)
+	return e.transfer(&before, span{next, 0, cut}, gave, now)
+}
+
+// fill writes a list at once of which much is missing in the kernel, as after a reboot. The caller
+// holds reconciling.
+func (e *Enforcer) fill(l *list, now time.Time) error {
+	before, cut, gave := e.install(l.Class, l)
+	before[l.Class] = nil
+	return e.transfer(&before, span{l, 0, cut}, gave, now)
+}
+
+// transfer has the table take what differs from before: first in the entries of next, then in others
+// that are not among these.
+func (e *Enforcer) transfer(before *[decision.Classes]*list, next span, others []span, now time.Time) error {
+	d := difference{put: make([]decision.Rule, 0, next.to)} // a new end is a change of every entry
+	d.visit(e, next, before, nil)
+	for _, s := range others {
+		d.visit(e, s, before, next.list)
 	}
 	for late := e.begin(); late != nil; late = e.begin() {
 		d.leave(late)

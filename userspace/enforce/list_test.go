@@ -303,6 +303,32 @@ func TestAListIsRestoredWithoutWritingTwice(t *testing.T) {
 	r.wantKernel(t, "192.0.2.1/32 #0 +60m list2", "192.0.2.2/32 #0 +60m list2", "203.0.113.1/32 #1 +5m", "203.0.113.2/32 #2 +5m")
 }
 
+func TestAListThatIsMissingComesBackAtOnce(t *testing.T) {
+	r := newRig(t, func(c *Config, g *GuardConfig) {
+		c.MaxBans = bulk + 100
+		g.Peers = prefixesOf(hostsOf(3, 1)...)
+	})
+	mine := withID(1, ban("198.18.0.5", 5))
+	if err := r.Restore([]*decision.Decision{mine, withID(2, ban("203.0.113.1", 5))}); err != nil {
+		t.Fatal(err)
+	}
+	r.mustMode(t, first, decision.ModeDrop)
+	if _, err := r.RestoreList(listOf(first, 60, hostsOf(0, bulk+200)...)); err != nil {
+		t.Fatal(err)
+	}
+	drift := r.mustReconcile(t)
+	if drift.Missing != bulk+100 || drift.Wrong+drift.Extra != 0 || r.table.swaps != 1 {
+		t.Errorf("drift = %+v after %d swaps; want all in one", drift, r.table.swaps)
+	}
+	if n := len(r.kernel()); n != bulk+99 { // one is on the list and banned
+		t.Errorf("%d entries in the kernel", n)
+	}
+	if rule, ok, _ := r.table.BanHit(prefixesOf("198.18.0.5/32")[0]); !ok || rule.DecisionID != 1 || !rule.Until.Equal(t0().Add(time.Hour)) {
+		t.Errorf("the entry of a decision is %+v", rule)
+	}
+	r.wantNoDrift(t)
+}
+
 func TestFindNamesTheListsOfAnAddress(t *testing.T) {
 	r := newRig(t, nil)
 	r.mustReplace(t, listOf(first, 60, "192.0.2.0/24", "192.0.2.1/32"))

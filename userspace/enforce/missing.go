@@ -1,11 +1,16 @@
 package enforce
 
 import (
+	"math/bits"
 	"net/netip"
 	"time"
 
 	"gabion/userspace/decision"
 )
+
+// bulk is how many missing entries of a list are written with all of its others at once, because that
+// takes less time than one by one.
+const bulk = 16 * step
 
 // addMissing writes the wanted entries that were not met in the kernel: those of decisions, then those
 // of lists.
@@ -24,6 +29,10 @@ func (e *Enforcer) addMissing(round uint32, now time.Time) (missing int, err err
 		note(n, stepErr)
 	}
 	for _, l := range e.copyLists() {
+		if n := e.unmet(l); n > bulk {
+			note(n, e.fill(l, now))
+			continue
+		}
 		for from := 0; l != nil && from < l.Entries.Len(); from += step {
 			note(e.addMissingOf(l, from, now))
 		}
@@ -65,6 +74,20 @@ func (e *Enforcer) addMissingOf(l *list, from int, now time.Time) (missing int, 
 		}
 	}
 	return len(change), e.write(change, now)
+}
+
+// unmet returns how many entries of a list should be in the kernel and were not met.
+func (e *Enforcer) unmet(l *list) int {
+	if l == nil {
+		return 0
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := l.enforced()
+	for _, word := range l.met {
+		n -= bits.OnesCount64(word)
+	}
+	return max(n, 0)
 }
 
 // missing reports whether the entry of p, which was not met, has to be written. Reading a table that
