@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The ban lookup: is the source of a packet banned, and what is done about it. */
+/*
+ * The ban lookup: is the source of a packet banned, and what is done about it.
+ *
+ *   any-bitmap bit clear?      -> clean: no clock, no table, no trie, no allow lookup
+ *   host table                 -> a ban of just this address
+ *   prefix bit set?  -> trie   -> bans of prefixes, and of hosts that found no slot in the table
+ *
+ * An entry that is over, off or only counts must not hide a prefix that is banned, so the search
+ * goes on behind it.
+ */
 #ifndef BANS_H
 #define BANS_H
 
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bitmap.h"
 #include "gabion.h"
+#include "hosts.h"
 #include "maps.h"
-#include "packet.h"
 
-#define COVERING 8 /* bans of one source looked at, from the longest prefix to shorter ones */
-
-/* Reads a clock, ns of CLOCK_BOOTTIME. The hooks pass the kernel's; the test object its own. It is
- * called only once a table has a hit, because a clock costs more than a lookup. */
-typedef __u64 (*clock_fn)(void);
+#define COVERING 8 /* entries of the trie looked at, from the longest prefix to shorter ones */
 
 /* What the bans say about a packet. */
 enum judgement {
@@ -24,74 +31,137 @@ enum judgement {
 	DISABLED, /* bans matched, but their class is off */
 };
 
-static __always_inline enum class_mode mode_of(const struct ban *ban)
+/* The ban that decided. */
+struct ruling {
+	__u32 class;
+	__u32 *hits4;
+	__u64 *hits;
+};
+
+static __always_inline enum class_mode mode_of(__u32 class)
 {
-	__u32 class = ban->class;
 	struct class *entry = bpf_map_lookup_elem(&classes, &class);
 
 	return entry ? entry->mode : MODE_OFF; /* no such class: treated as one that is off */
 }
 
-static __always_inline struct ban *longest_ban(const struct packet *pkt, __u32 prefixlen)
+/* Two bans of a source may be hit by several CPUs at once. */
+static __always_inline void count_hit(const struct ruling *by)
 {
-	struct prefix4 key4 = {};
-	struct prefix6 key6 = {};
-
-	if (pkt->family == 4) {
-		key4.prefixlen = prefixlen;
-		__builtin_memcpy(key4.addr, &pkt->saddr4, sizeof(key4.addr));
-		return bpf_map_lookup_elem(&bans4, &key4);
-	}
-	key6.prefixlen = prefixlen;
-	__builtin_memcpy(key6.addr, pkt->saddr, sizeof(key6.addr));
-	return bpf_map_lookup_elem(&bans6, &key6);
+	if (by->hits4)
+		__sync_fetch_and_add(by->hits4, 1);
+	else if (by->hits)
+		__sync_fetch_and_add(by->hits, 1);
 }
 
-/* Looks for a ban that drops the packet. An entry that is over, off or only counts must not hide a
- * shorter prefix that is banned, so the search goes on behind it; the longest match says what the
- * packet is when none drops it. The ban that decides is counted here, except for a drop: the caller
- * counts that one, since an allow entry may still win. */
-static __always_inline enum judgement judge(const struct packet *pkt, clock_fn clock,
-					    struct ban **by)
+/* Says what one entry does to a packet at the tick now. */
+static __always_inline enum judgement weigh(__u32 class, __u32 expiry, __u64 now)
 {
-	__u32 prefixlen = pkt->family == 4 ? 32 : 128;
-	enum judgement result = CLEAN, found;
-	struct ban *ban;
-	__u64 now;
+	enum class_mode mode = mode_of(class);
 
-	ban = longest_ban(pkt, prefixlen);
-	if (!ban)
-		return CLEAN;
-	now = clock();
-	for (int i = 0; i < COVERING; i++) {
-		switch (mode_of(ban)) {
-		case MODE_DROP:
-			found = BANNED;
-			break;
-		case MODE_SHADOW:
-			found = SHADOWED;
-			break;
-		default:
-			found = DISABLED;
-		}
-		if (found != DISABLED && ban->expiry && now >= ban->expiry)
-			found = EXPIRED;
-		if (found == BANNED) {
-			*by = ban;
-			return BANNED;
-		}
-		if (found == SHADOWED && result != SHADOWED)
-			__sync_fetch_and_add(&ban->hits, 1);
-		if (result == CLEAN || found == SHADOWED)
-			result = found;
-		/* An entry made by hand may say 0 or too much: then there is nothing to go on with.
-		 */
-		if (ban->prefixlen == 0 || ban->prefixlen > prefixlen)
-			break;
-		prefixlen = ban->prefixlen - 1;
-		ban = longest_ban(pkt, prefixlen);
+	if (mode != MODE_DROP && mode != MODE_SHADOW)
+		return DISABLED;
+	if (expiry != NO_END && now >= expiry)
+		return EXPIRED;
+	return mode == MODE_DROP ? BANNED : SHADOWED;
+}
+
+/* Adds what one more entry does, a shorter one than those before: the longest names the outcome,
+ * but a ban beats everything and counting beats nothing. A ban that drops is counted by the caller,
+ * since an allow entry may still win. */
+static __always_inline enum judgement add(enum judgement before, enum judgement one,
+					  const struct ruling *by)
+{
+	if (one == SHADOWED && before != SHADOWED)
+		count_hit(by);
+	if (before == CLEAN || one == SHADOWED || one == BANNED)
+		return one;
+	return before;
+}
+
+static __always_inline struct ban *longest_ban4(__u32 addr, __u32 prefixlen)
+{
+	struct prefix4 key = {.prefixlen = prefixlen};
+
+	addr = bpf_htonl(addr);
+	__builtin_memcpy(key.addr, &addr, sizeof(key.addr));
+	return bpf_map_lookup_elem(&bans4, &key);
+}
+
+static __always_inline struct ban *longest_ban6(struct address6 addr, __u32 prefixlen)
+{
+	struct prefix6 key = {.prefixlen = prefixlen};
+
+	addr.high = bpf_cpu_to_be64(addr.high);
+	addr.low = bpf_cpu_to_be64(addr.low);
+	__builtin_memcpy(key.addr, &addr, sizeof(key.addr));
+	return bpf_map_lookup_elem(&bans6, &key);
+}
+
+/* Weighs one entry of a trie. Returns the longest prefix that may still matter, or -1. */
+static __always_inline int judge_prefix(struct ban *ban, __u32 prefixlen, __u64 now,
+					enum judgement *result, struct ruling *by)
+{
+	*by = (struct ruling){.class = ban->class, .hits = &ban->hits};
+	*result = add(*result, weigh(ban->class, ban->expiry ?: NO_END, now), by);
+	/* An entry made by hand may say 0 or too much: then there is nothing to go on with. */
+	if (*result == BANNED || ban->prefixlen == 0 || ban->prefixlen > prefixlen)
+		return -1;
+	return ban->prefixlen - 1;
+}
+
+/* Looks for the bans of an IPv4 source, in host order, at a time in jiffies, and names in by the
+ * one that drops it. */
+static __always_inline enum judgement judge4(__u32 addr, __u64 jiffies, const struct view *view,
+					     struct ruling *by)
+{
+	__u32 cell = addr >> 8;
+	__u64 now = jiffies >> tick_shift;
+	struct found host = find_host4(addr, *view);
+	enum judgement result = CLEAN;
+	struct ban *ban;
+	int left = 32;
+
+	if (host.entry) {
+		*by = (struct ruling){.class = host.entry >> CLASS_SHIFT, .hits4 = host.hits4};
+		result = weigh(by->class, host.entry & NO_END, now);
+		if (result == SHADOWED)
+			count_hit(by);
+	}
+	if (result == BANNED || !(view->flags & VIEW_PREFIXES) ||
+	    !is_set(&cidr_bits4, cell / WORD_BITS, cell))
+		return result;
+	for (int i = 0; i < COVERING && left >= 0; i++) {
+		ban = longest_ban4(addr, left);
 		if (!ban)
 			break;
+		left = judge_prefix(ban, left, now, &result, by);
+	}
+	return result;
+}
+
+static __always_inline enum judgement judge6(struct address6 addr, __u64 jiffies,
+					     const struct view *view, struct ruling *by)
+{
+	__u64 now = jiffies >> tick_shift;
+	struct found host = find_host6(addr, *view);
+	enum judgement result = CLEAN;
+	struct ban *ban;
+	int left = 128;
+
+	if (host.entry) {
+		*by = (struct ruling){.class = host.entry >> CLASS_SHIFT, .hits = host.hits};
+		result = weigh(by->class, host.entry & NO_END, now);
+		if (result == SHADOWED)
+			count_hit(by);
+	}
+	if (result == BANNED || !(view->flags & VIEW_PREFIXES))
+		return result;
+	for (int i = 0; i < COVERING && left >= 0; i++) {
+		ban = longest_ban6(addr, left);
+		if (!ban)
+			break;
+		left = judge_prefix(ban, left, now, &result, by);
 	}
 	return result;
 }

@@ -16,4 +16,15 @@ const volatile __u64 events_budget = 4096;
  * the kernel. Set by: the loader, on kernels from 5.18 on. */
 const volatile __u8 xdp_frags = 0;
 
+/* Secret odd multipliers of all hashes, so that nobody can aim addresses at one place of a table.
+ * Set by: the loader, at random when it makes the maps; they are kept in the map abi. */
+const volatile __u64 hash_key[2] = {0x9e3779b97f4a7c15ULL, 0xd6e8feb86659fd93ULL};
+
+/* jiffies64 >> tick_shift is a tick, the unit of a ban's end. Set by: the loader, so that a tick is
+ * about a second. */
+const volatile __u32 tick_shift = 8;
+
+/* Words of one half of any6. Set by: the loader, as it has sized the map. */
+const volatile __u32 any6_words = 1 << 18;
+
 #endif

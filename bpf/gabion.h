@@ -6,7 +6,9 @@
  * Rules for all of it:
  *  - integers are in host byte order unless the type says otherwise (__be16, __be32); addresses are
  *    byte arrays in the order of the wire;
- *  - times are CLOCK_BOOTTIME nanoseconds, which go on while the machine sleeps and never jump;
+ *  - times are CLOCK_BOOTTIME nanoseconds, which go on while the machine sleeps and never jump, or,
+ *    where the packet path compares them, jiffies64 (reading it costs a load, a clock 30 times
+ * that); the end of a ban is in ticks, which are jiffies64 >> tick_shift, about a second each;
  *  - no hidden padding: the asserts at the end hold every size;
  *  - map keys are zeroed before they are filled.
  *
@@ -22,7 +24,7 @@
 
 /* Sizes. Those marked "loader" are defaults that user space replaces when it creates the maps. */
 #define CLASSES	      16	    /* ban classes */
-#define MAX_BANS      1048576	    /* loader: per family */
+#define MAX_BANS      16777216	    /* loader: prefixes, and hosts that found no slot; per family */
 #define MAX_ALLOWS    65536	    /* loader: per family */
 #define MAX_SOURCES   65536	    /* sources whose new connections are counted at once */
 #define MAX_CLAIMS    4096	    /* reports of the running windows */
@@ -31,6 +33,24 @@
 #define FLOWS	      8		    /* power of two, at most 8: connections sampled per source */
 #define SAMPLE_RING   (256 * 1024)  /* bytes; power of two, multiple of the page size */
 #define SAMPLE_BYTES  96	    /* of a dropped packet: what a sample holds of it */
+
+/* The ban tables of IPv4 and IPv6 hosts: see struct line4 and struct line6. */
+#define SLOTS4	 8 /* per line */
+#define SLOTS6	 2
+#define PROBES4	 4 /* lines that an entry can be in */
+#define PROBES6	 8
+#define TABLES	 32	   /* sizes of a host table: 2^0 .. 2^31 lines */
+#define ALL_BITS (1 << 18) /* words of a bitmap that has a bit for each IPv4 /24 */
+#define ANY6	 (1 << 18) /* loader: words of one half of any6 */
+
+/* The end of a ban, and its class, as packed into a slot: class << CLASS_SHIFT | expiry. */
+#define EXPIRY_BITS 28
+#define NO_END	    0x0fffffff /* ticks; also the latest end that can be told */
+#define CLASS_SHIFT EXPIRY_BITS
+
+/* Bits of allow_bits: the first 2^16 for IPv4, by /16; the others for IPv6, by a hash of the /32.
+ */
+#define ALLOW_WORDS 2048
 
 /* What is done with a source whose ban is of a class. */
 enum class_mode {
@@ -58,14 +78,75 @@ struct prefix6 {
 };
 
 /* A banned prefix. An entry of all zeros, as typed into bpftool by hand, is valid: class 0, no end.
+ * It is in force once its bit in cidr_bits4 or any6 is set, which the daemon's next reconcile does.
  */
 struct ban {
-	__u64 expiry;	   /* ns, CLOCK_BOOTTIME; the ban holds while now < expiry. 0: no end */
+	__u64 expiry;	   /* ticks; the ban holds while now < expiry. 0: no end */
 	__u64 decision_id; /* 0: not written by gabion */
 	__u64 hits;	   /* packets dropped or, in shadow, counted; written by the kernel */
 	__u8 class;	   /* 0..CLASSES-1 */
 	__u8 prefixlen;	   /* that of the key: lets the lookup go on to a shorter prefix */
 	__u8 pad[6];
+};
+
+/*
+ * One cache line of the table of banned IPv4 hosts. A table of n lines is followed by n / 2 lines
+ * of counters: slot s of line l has hits[(l & 1) * SLOTS4 + s] in line n + l / 2.
+ *
+ * A slot is address << 32 | class << CLASS_SHIFT | expiry, the address in host order; one 8-byte
+ * store writes it. An entry is in the line that its hash names or in one of the next PROBES4 - 1; a
+ * line whose last slot is 0 is the last to look into. So the last slot, once used, is never 0
+ * again: without an entry its class is 15 and its expiry 0. The address 0.0.0.0 is never in here.
+ */
+struct line4 {
+	union {
+		__u64 slot[SLOTS4];
+		__u32 hits[2 * SLOTS4]; /* packets dropped or, in shadow, counted */
+	};
+};
+
+/*
+ * A banned IPv6 host. The low 32 bits of meta are class and expiry as above, the high ones change
+ * whenever the slot gets another address: a reader that finds them changed after it has compared
+ * the address has compared two halves of different ones. meta is 0 while the slot was never used,
+ * and its expiry is 0 while it holds no entry.
+ */
+struct slot6 {
+	__u64 high; /* of the address, host order */
+	__u64 low;
+	__u64 meta;
+	__u64 hits; /* packets dropped or, in shadow, counted */
+};
+
+/* One cache line of the table of banned IPv6 hosts. The next line is looked into only when the last
+ * slot of this one was ever used. */
+struct line6 {
+	struct slot6 slot[SLOTS6];
+};
+
+/* What a family's tables hold; each costs the packet path something. */
+enum view_flag {
+	VIEW_PREFIXES = 1,   /* the trie is not empty */
+	VIEW_MIDDLE = 2,     /* IPv6: there are entries from /32 to /47 */
+	VIEW_WIDE = 4,	     /* IPv6: there are entries shorter than /32 */
+	VIEW_ALLOW_WIDE = 8, /* IPv6: there are allow entries shorter than /32 */
+};
+
+/* How a family's tables are to be read. All of it changes with one 8-byte store, so that what is
+ * read belongs together: a new bitmap, or a larger table, is filled first and then shown. */
+struct view {
+	__u8 scale; /* IPv4: bits of an address that its bit in any4 leaves out. IPv6: log2 of the
+		       words of any6 in use */
+	__u8 half;  /* of any4 or any6 that is in use: 0 or 1 */
+	__u8 table; /* log2 of the lines of the host table in use, its index in hosts4 or hosts6 */
+	__u8 flags; /* enum view_flag */
+	__u32 pad;
+};
+
+enum view_key {
+	VIEW4 = 0,
+	VIEW6 = 1,
+	VIEWS,
 };
 
 /* An allowed prefix: it wins over every ban. */
@@ -211,12 +292,18 @@ struct stats {
 	__u64 samples_over_budget; /* not written, this CPU's budget is used up */
 };
 
-/* Who made the maps, and for which program. */
+/* Who made the maps, and for which program. What the programs need to know of it, they have as
+ * knobs. */
 struct abi {
 	__u32 version; /* GABION_ABI; 0: not finished */
 	__u32 classes;
-	__u32 max_bans;	  /* entries per family */
+	__u32 max_bans;	  /* entries of the tries, per family */
 	__u32 max_allows; /* entries per family */
+	__u64 hash_key[2];
+	__u32 hz; /* jiffies a second */
+	__u32 tick_shift;
+	__u32 any6_words; /* of one half */
+	__u32 pad;
 };
 
 _Static_assert(sizeof(struct prefix4) == 8, "prefix4");
@@ -231,6 +318,9 @@ _Static_assert(sizeof(struct conn_event) == 48, "conn_event");
 _Static_assert(sizeof(struct sampling) == 16, "sampling");
 _Static_assert(sizeof(struct drop_sample) == 40 + SAMPLE_BYTES, "drop_sample");
 _Static_assert(sizeof(struct stats) == 29 * 8, "stats");
-_Static_assert(sizeof(struct abi) == 16, "abi");
+_Static_assert(sizeof(struct abi) == 48, "abi");
+_Static_assert(sizeof(struct line4) == 64, "line4");
+_Static_assert(sizeof(struct line6) == 64, "line6");
+_Static_assert(sizeof(struct view) == 8, "view");
 
 #endif

@@ -11,9 +11,87 @@
 
 #include "gabion.h"
 
-/* Banned prefixes, longest match first. key: prefix -> value: ban. Written by the loader, the hits
- * by the kernel; read per packet. Full: the loader reports which bans are not in force; the packet
- * path is unaffected. */
+/* key: enum view_key -> value: how that family's ban tables are to be read. Written by the loader,
+ * each with one store; read per packet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct view);
+	__uint(max_entries, VIEWS);
+} views SEC(".maps");
+
+/* A bit for each part of the IPv4 space, set when a ban touches the part: the only thing that the
+ * packets of most clean sources look at. key: word -> value: 64 bits. The parts are so small that
+ * there are 8 to 16 for each ban, down to a /24. Two halves: a new size is filled in the one that
+ * is not in use. Written by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(max_entries, 2 * ALL_BITS);
+} any4 SEC(".maps");
+
+/* A bit for each /24, set when an entry of bans4 touches it. Written by the loader, read for
+ * sources that any4 does not clear and hosts4 does not hold. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(max_entries, ALL_BITS);
+} cidr_bits4 SEC(".maps");
+
+/* What any4 is for IPv4, as a Bloom filter of which each key has three bits in one word. Keys: the
+ * /48 of an entry of at least that length, else its /32. Bits are never cleared: the loader fills
+ * the other half anew. Written by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(max_entries, 2 * ANY6);
+} any6 SEC(".maps");
+
+/* Without these the compiler leaves the two out of BTF, and a map of them has no size. */
+struct line4 *line4_type __attribute__((unused));
+struct line6 *line6_type __attribute__((unused));
+
+/* The tables of banned hosts by size. key: log2 of the lines -> value: a table, whose keys are
+ * lines. Written by the loader, the hits by the kernel. Full: the loader makes the next larger one,
+ * fills it and shows it in views; a host that finds no slot within PROBES goes to the trie. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__type(key, __u32);
+	__uint(max_entries, TABLES);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_ARRAY);
+			__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+			__type(key, __u32);
+			__type(value, struct line4);
+			__uint(max_entries, 1);
+		});
+} hosts4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__type(key, __u32);
+	__uint(max_entries, TABLES);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_ARRAY);
+			__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+			__type(key, __u32);
+			__type(value, struct line6);
+			__uint(max_entries, 1);
+		});
+} hosts6 SEC(".maps");
+
+/* Banned prefixes, longest match first, and hosts that found no slot. key: prefix -> value: ban.
+ * Written by the loader, the hits by the kernel; read for sources that the bitmaps do not clear.
+ * Full: the loader reports which bans are not in force; the packet path is unaffected. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__type(key, struct prefix4);
@@ -48,6 +126,16 @@ struct {
 	__uint(max_entries, MAX_ALLOWS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } allow6 SEC(".maps");
+
+/* A bit for each part of the address space that an allow entry touches, so that most drops need not
+ * ask the trie. key: word -> value: 64 bits. Written by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(max_entries, ALLOW_WORDS);
+} allow_bits SEC(".maps");
 
 /* key: class of a ban -> value: its mode and origin. Written by the loader: switching a whole list
  * is one store. Read for every banned packet. */

@@ -36,6 +36,7 @@
 
 #include "allow.h"
 #include "bans.h"
+#include "clock.h"
 #include "gabion.h"
 #include "maps.h"
 #include "packet.h"
@@ -263,7 +264,7 @@ static __always_inline void meter_data(void *ctx, const struct frame *frame,
 	conn = bpf_map_lookup_elem(&conns, &key);
 	if (!conn)
 		return;
-	now = clock();
+	now = clock(CLOCK_BOOT);
 	if ((__s64)(now - conn->start) >= (__s64)meter->window) {
 		*cell = 0;
 		return;
@@ -292,7 +293,7 @@ static __always_inline void meter(void *ctx, const struct frame *frame, const st
 	if (!pkt->syn)
 		meter_data(ctx, frame, pkt, meter, st, clock);
 	else if (!pkt->ack)
-		meter_syn(ctx, frame, pkt, meter, st, clock());
+		meter_syn(ctx, frame, pkt, meter, st, clock(CLOCK_BOOT));
 }
 
 #endif

@@ -23,18 +23,18 @@ struct {
 	__uint(max_entries, 1);
 } results SEC(".maps");
 
-/* key: 0 -> value: ns that the test says it is. Written by the test. */
+/* key: enum clock -> value: what that clock shows. Written by the test. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
 	__type(value, __u64);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 } clocks SEC(".maps");
 
-static __always_inline __u64 test_clock(void)
+static __always_inline __u64 test_clock(enum clock which)
 {
-	__u32 zero = 0;
-	__u64 *now = bpf_map_lookup_elem(&clocks, &zero);
+	__u32 key = which;
+	__u64 *now = bpf_map_lookup_elem(&clocks, &key);
 
 	return now ? *now : 0;
 }
@@ -56,7 +56,7 @@ __noinline int test_sample(struct xdp_md *ctx, __u64 source_high, __u64 source_l
 	struct frame frame = frame_of(ctx);
 	struct drop drop = {.source = {source_high, source_low}, .cause = cause};
 
-	return sample(&frame, &drop, test_clock());
+	return sample(&frame, &drop, test_clock(CLOCK_BOOT));
 }
 
 SEC("xdp")

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 
+	"gabion/loader/table"
 	"gabion/userspace/decision"
 )
 
@@ -40,7 +42,8 @@ func (p *Plane) Allow(entries []decision.Allow) error {
 	defer p.mu.Unlock()
 	errs = append(errs,
 		putAllows(p.maps.Allow4, bpfMapAllow4, v4, a4, prefix4),
-		putAllows(p.maps.Allow6, bpfMapAllow6, v6, a6, prefix6))
+		putAllows(p.maps.Allow6, bpfMapAllow6, v6, a6, prefix6),
+		p.markAllows())
 	return errors.Join(errs...)
 }
 
@@ -63,7 +66,14 @@ func putAllows[K comparable](m *ebpf.Map, table string, keys []K, values []bpfAl
 	if err != nil {
 		return fmt.Errorf("allow: %w", err)
 	}
-	return fullError(m, table, full, prefix)
+	if len(full) == 0 {
+		return nil
+	}
+	e := &FullError{Table: table, Capacity: m.MaxEntries()}
+	for _, k := range full {
+		e.Prefixes = append(e.Prefixes, prefix(k))
+	}
+	return e
 }
 
 // Disallow takes back allow entries of exactly these prefixes. One that is not allowed is no error.
@@ -73,7 +83,58 @@ func (p *Plane) Disallow(prefixes []netip.Prefix) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return deleteAll("disallow", p.maps.Allow4, p.maps.Allow6, prefixes)
+	var errs []error
+	for _, prefix := range prefixes {
+		if err := checkPrefix(prefix); err != nil {
+			errs = append(errs, fmt.Errorf("disallow: %w", err))
+			continue
+		}
+		var err error
+		if prefix.Addr().Is4() {
+			k := key4(prefix)
+			err = p.maps.Allow4.Delete(&k)
+		} else {
+			k := key6(prefix)
+			err = p.maps.Allow6.Delete(&k)
+		}
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			errs = append(errs, fmt.Errorf("disallow %s: %w", prefix, err))
+		}
+	}
+	return errors.Join(append(errs, p.markAllows())...)
+}
+
+// markAllows brings the bits in front of the allow tries to what the tries hold: a bit is set after its
+// entry is there and cleared after it is gone. Entries made by hand count from then on.
+func (p *Plane) markAllows() error {
+	bits, wide := make([]uint64, len(p.tables.allow.words)), uint8(0)
+	half := len(bits) / 2
+	for a, err := range p.Allows() {
+		if err != nil {
+			return err
+		}
+		switch prefix := a.Prefix; {
+		case prefix.Addr().Is4():
+			first, last := range4(prefix)
+			for cell := first >> 16; cell <= last>>16; cell++ {
+				bits[cell/64] |= 1 << (cell % 64)
+			}
+		case prefix.Bits() < 32:
+			wide = viewAllowWide
+		default:
+			word, bit := table.HashAllow6(table.Key6Of(prefix.Addr()).Hi, p.abi.HashKey, half)
+			bits[half+word] |= 1 << bit
+		}
+	}
+	for i, w := range bits {
+		if at := &p.tables.allow.words[i]; atomic.LoadUint64(at) != w {
+			atomic.StoreUint64(at, w)
+		}
+	}
+	v := p.tables.v6.view
+	v.flags = v.flags&^viewAllowWide | wide
+	p.tables.v6.show(v)
+	return nil
 }
 
 // Allows reads every allow entry with its hits, IPv4 first.

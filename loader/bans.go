@@ -3,47 +3,83 @@ package loader
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"net/netip"
 
-	"github.com/cilium/ebpf"
-
+	"gabion/loader/table"
 	"gabion/userspace/decision"
 )
 
 // Ban puts rules in force. A prefix that is banned already gets the new class, end and decision and
 // keeps its hits. Every rule that can be is in force afterwards, whatever the error: those that are
-// not are named in it, in a *FullError when a table has no room.
+// not are named in it, in a *FullError when there was no room.
 func (p *Plane) Ban(rules []decision.Rule) error {
+	return p.change("ban", rules, func(f *family, put []entry) ([]netip.Prefix, error) { return f.put(put) })
+}
+
+// Swap puts some rules in force and ends the bans of exactly the prefixes in remove, all hosts of a
+// family in one step, as when a list gives way to its next version. No packet is judged by a mixture
+// that holds less than both: what is banned before and after is banned in between. Prefixes, other
+// than hosts, are put first and taken out last. A prefix in both stays. Errors are those of Ban.
+func (p *Plane) Swap(put []decision.Rule, remove []netip.Prefix) error {
+	gone := map[*family][]netip.Prefix{}
 	if err := p.writable(); err != nil {
-		return fmt.Errorf("ban: %w", err)
+		return fmt.Errorf("swap bans: %w", err)
+	}
+	for _, prefix := range remove {
+		if err := checkPrefix(prefix); err != nil {
+			return fmt.Errorf("swap bans: %w", err)
+		}
+		f := p.tables.family(prefix)
+		gone[f] = append(gone[f], prefix)
+	}
+	return p.change("swap bans", put, func(f *family, put []entry) ([]netip.Prefix, error) {
+		if len(put) == 0 && len(gone[f]) == 0 {
+			return nil, nil
+		}
+		return f.swap(put, gone[f])
+	})
+}
+
+// change hands the rules of each family to do.
+func (p *Plane) change(verb string, rules []decision.Rule, do func(*family, []entry) ([]netip.Prefix, error)) error {
+	if err := p.writable(); err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
+	now, err := p.ticks.now()
+	if err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
 	}
 	var (
 		errs   []error
-		v4     []bpfPrefix4
-		v6     []bpfPrefix6
-		b4, b6 []bpfBan
+		v4, v6 []entry
 	)
 	for _, r := range rules {
 		if err := checkRule(r); err != nil {
-			errs = append(errs, fmt.Errorf("ban: %w", err))
+			errs = append(errs, fmt.Errorf("%s: %w", verb, err))
 			continue
 		}
-		ban := bpfBan{
-			Expiry: p.clock.bootTime(r.Until), DecisionId: r.DecisionID,
-			Class: uint8(r.Class), Prefixlen: uint8(r.Prefix.Bits()),
-		}
+		e := entry{prefix: r.Prefix, Entry: table.Entry{Class: uint8(r.Class), Expiry: now.expiry(r.Until), ID: r.DecisionID}}
 		if r.Prefix.Addr().Is4() {
-			v4, b4 = append(v4, key4(r.Prefix)), append(b4, ban)
+			v4 = append(v4, e)
 		} else {
-			v6, b6 = append(v6, key6(r.Prefix)), append(b6, ban)
+			v6 = append(v6, e)
 		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	errs = append(errs,
-		putBans(p.maps.Bans4, bpfMapBans4, v4, b4, prefix4),
-		putBans(p.maps.Bans6, bpfMapBans6, v6, b6, prefix6))
+	for _, part := range []struct {
+		f     *family
+		put   []entry
+		table string
+	}{{p.tables.v4, v4, bpfMapBans4}, {p.tables.v6, v6, bpfMapBans6}} {
+		full, err := do(part.f, part.put)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", verb, err))
+		}
+		if len(full) > 0 {
+			errs = append(errs, &FullError{Table: part.table, Capacity: uint32(part.f.limit), Prefixes: full})
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -60,65 +96,6 @@ func checkRule(r decision.Rule) error {
 	return nil
 }
 
-func putBans[K any](m *ebpf.Map, table string, keys []K, bans []bpfBan, prefix func(K) netip.Prefix) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	// Into an empty table, as after a reboot, nothing has to be looked up.
-	var first K
-	if err := m.NextKey(nil, &first); err == nil {
-		for i := range keys {
-			old, ok, err := exactBan(m, keys[i], bans[i].Prefixlen, prefix)
-			if err != nil {
-				return err
-			}
-			if ok {
-				bans[i].Hits = old.Hits
-			}
-		}
-	}
-	full, err := putAll(m, keys, bans)
-	if err != nil {
-		return fmt.Errorf("ban: %w", err)
-	}
-	return fullError(m, table, full, prefix)
-}
-
-func fullError[K any](m *ebpf.Map, table string, full []K, prefix func(K) netip.Prefix) error {
-	if len(full) == 0 {
-		return nil
-	}
-	e := &FullError{Table: table, Capacity: m.MaxEntries()}
-	for _, k := range full {
-		e.Prefixes = append(e.Prefixes, prefix(k))
-	}
-	return e
-}
-
-// exactBan finds the entry of exactly this prefix. The kernel answers with the longest match, which
-// tells its own length, unless it was made by hand: then only the keys themselves say.
-func exactBan[K any](m *ebpf.Map, key K, bits uint8, prefix func(K) netip.Prefix) (bpfBan, bool, error) {
-	var ban bpfBan
-	err := m.Lookup(&key, &ban)
-	switch {
-	case errors.Is(err, ebpf.ErrKeyNotExist):
-		return ban, false, nil
-	case err != nil:
-		return ban, false, fmt.Errorf("look up ban: %w", err)
-	case ban.Prefixlen != 0 || bits == 0:
-		return ban, ban.Prefixlen == bits, nil
-	}
-	for k, r := range all[K, bpfBan](m) {
-		if r.err != nil {
-			return ban, false, fmt.Errorf("read bans: %w", r.err)
-		}
-		if prefix(k) == prefix(key) {
-			return r.value, true, nil
-		}
-	}
-	return bpfBan{}, false, nil
-}
-
 // Unban ends bans of exactly these prefixes. One that is not banned is no error.
 func (p *Plane) Unban(prefixes []netip.Prefix) error {
 	if err := p.writable(); err != nil {
@@ -126,80 +103,20 @@ func (p *Plane) Unban(prefixes []netip.Prefix) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return deleteAll("unban", p.maps.Bans4, p.maps.Bans6, prefixes)
-}
-
-func deleteAll(verb string, m4, m6 *ebpf.Map, prefixes []netip.Prefix) error {
 	var errs []error
 	for _, prefix := range prefixes {
 		if err := checkPrefix(prefix); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", verb, err))
+			errs = append(errs, fmt.Errorf("unban: %w", err))
 			continue
 		}
-		var err error
-		if prefix.Addr().Is4() {
-			k := key4(prefix)
-			err = m4.Delete(&k)
-		} else {
-			k := key6(prefix)
-			err = m6.Delete(&k)
+		if err := p.tables.family(prefix).remove(prefix); err != nil {
+			errs = append(errs, fmt.Errorf("unban: %w", err))
 		}
-		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			errs = append(errs, fmt.Errorf("%s %s: %w", verb, prefix, err))
+	}
+	for _, f := range []*family{p.tables.v4, p.tables.v6} {
+		if err := f.fit(0); err != nil {
+			p.log.Warn("ban tables not made smaller", "entries", f.size(), "err", err)
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Bans reads every ban with its hits, IPv4 first, also those that are over or were made by hand (these
-// may have no end: a zero Until). What changes meanwhile may come twice or not at all. The moment
-// that Until says is computed from the clocks of now, so it moves by as much as the wall clock is set.
-func (p *Plane) Bans() iter.Seq2[decision.Rule, error] {
-	return func(yield func(decision.Rule, error) bool) {
-		for k, r := range all[bpfPrefix4, bpfBan](p.maps.Bans4) {
-			if !yield(p.rule(prefix4(k), r)) {
-				return
-			}
-		}
-		for k, r := range all[bpfPrefix6, bpfBan](p.maps.Bans6) {
-			if !yield(p.rule(prefix6(k), r)) {
-				return
-			}
-		}
-	}
-}
-
-// BanHit returns the ban of exactly this prefix, and whether there is one.
-func (p *Plane) BanHit(prefix netip.Prefix) (decision.Rule, bool, error) {
-	if err := checkPrefix(prefix); err != nil {
-		return decision.Rule{}, false, fmt.Errorf("look up ban: %w", err)
-	}
-	var (
-		ban bpfBan
-		ok  bool
-		err error
-	)
-	if prefix.Addr().Is4() {
-		ban, ok, err = exactBan(p.maps.Bans4, key4(prefix), uint8(prefix.Bits()), prefix4)
-	} else {
-		ban, ok, err = exactBan(p.maps.Bans6, key6(prefix), uint8(prefix.Bits()), prefix6)
-	}
-	if err != nil || !ok {
-		return decision.Rule{}, false, err
-	}
-	r, err := p.rule(prefix, result[bpfBan]{value: ban})
-	return r, true, err
-}
-
-func (p *Plane) rule(prefix netip.Prefix, r result[bpfBan]) (decision.Rule, error) {
-	if r.err != nil {
-		return decision.Rule{}, fmt.Errorf("read bans: %w", r.err)
-	}
-	return decision.Rule{
-		Prefix:     prefix,
-		Class:      decision.Class(r.value.Class),
-		DecisionID: r.value.DecisionId,
-		Until:      p.clock.wallTime(r.value.Expiry),
-		Hits:       r.value.Hits,
-	}, nil
 }

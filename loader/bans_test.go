@@ -68,11 +68,12 @@ func TestAnEntryMadeByHandDropsHasNoEndAndCanBeRenewed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	rules(t, p) // as a reconcile does
 	if got := mustVerdict(t, p, probe(t, "192.0.2.1")); got.Action != ActionDrop {
 		t.Errorf("verdict = %+v, want drop", got)
 	}
 	r, ok, err := p.BanHit(netip.MustParsePrefix("192.0.2.1/32"))
-	if err != nil || !ok || !r.Until.IsZero() || r.DecisionID != 0 {
+	if err != nil || !ok || !r.Until.IsZero() || r.DecisionID != 0 || !r.Foreign {
 		t.Errorf("entry made by hand = %+v, %v, %v; want one without end and decision", r, ok, err)
 	}
 	if _, ok, err := p.BanHit(netip.MustParsePrefix("198.51.100.7/32")); ok || err != nil {
@@ -196,26 +197,43 @@ func TestAnAllowEntryCountsWhatItSaved(t *testing.T) {
 	}
 }
 
-func TestBootTimesFollowTheWallClock(t *testing.T) {
+func TestABanEndsNeverEarlyAndAtMostATickLate(t *testing.T) {
 	wall := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	clock := Clock(func() (time.Time, time.Duration) { return wall, time.Hour })
-	for _, tt := range []struct {
-		name string
-		t    time.Time
-		want uint64
-	}{
-		{"now", wall, uint64(time.Hour)},
-		{"in a minute", wall.Add(time.Minute), uint64(61 * time.Minute)},
-		{"before boot", wall.Add(-2 * time.Hour), 1},
-	} {
-		if got := clock.bootTime(tt.t); got != tt.want {
-			t.Errorf("%s: boot time = %d, want %d", tt.name, got, tt.want)
+	for _, hz := range []uint64{100, 250, 300, 1000} {
+		now := moment{wall: wall, jiffies: 1<<32 + 7, hz: hz, shift: tickShift(hz)}
+		tick := time.Duration(float64(time.Second) * float64(uint64(1)<<now.shift) / float64(hz))
+		if tick < 800*time.Millisecond || tick > 1300*time.Millisecond {
+			t.Errorf("%d Hz: a tick is %v, want about a second", hz, tick)
+		}
+		for _, left := range []time.Duration{0, 1, time.Millisecond, time.Second, time.Hour, 4 * 365 * 24 * time.Hour} {
+			end, ends := now.until(now.expiry(wall.Add(left)))
+			if late := end.Sub(wall) - left; left > 0 && late < 0 || late > tick || !ends {
+				t.Errorf("%d Hz: a ban of %v ends %v late (%v)", hz, left, late, ends)
+			}
+		}
+		end, ends := now.until(now.expiry(wall.Add(40 * 365 * 24 * time.Hour)))
+		if ends || end.Sub(wall) < 5*365*24*time.Hour {
+			t.Errorf("%d Hz: a ban of 40 years ends at %v, %v; want no end, shown as years away", hz, end, ends)
+		}
+		if e := now.expiry(wall.Add(-time.Hour)); uint64(e)<<now.shift > now.jiffies+2<<now.shift {
+			t.Errorf("%d Hz: a ban that is over has the expiry %d", hz, e)
 		}
 	}
-	if got := clock.wallTime(uint64(61 * time.Minute)); !got.Equal(wall.Add(time.Minute)) {
-		t.Errorf("wall time = %v, want a minute later than now", got)
+}
+
+func TestTheFrequencyOfJiffiesIsMeasured(t *testing.T) {
+	p := mustOpen(t, small(pinDir(t)))
+	first, err := readJiffies(p.ticks.prog)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := clock.wallTime(0); !got.IsZero() {
-		t.Errorf("wall time of no end = %v, want zero", got)
+	time.Sleep(300 * time.Millisecond)
+	second, err := readJiffies(p.ticks.prog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := float64(second.jiffies-first.jiffies) / (second.mono - first.mono).Seconds()
+	if got := float64(p.abi.Hz); counted < got*0.9 || counted > got*1.1 {
+		t.Errorf("measured %v Hz, counted %v", got, counted)
 	}
 }

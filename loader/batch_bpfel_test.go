@@ -19,6 +19,11 @@ type batchbpfAbi struct {
 	Classes   uint32
 	MaxBans   uint32
 	MaxAllows uint32
+	HashKey   [2]uint64
+	Hz        uint32
+	TickShift uint32
+	Any6Words uint32
+	Pad       uint32
 }
 
 type batchbpfAllow struct {
@@ -162,6 +167,15 @@ type batchbpfTrial struct {
 	Data    [240]uint8
 }
 
+type batchbpfView struct {
+	_     structs.HostLayout
+	Scale uint8
+	Half  uint8
+	Table uint8
+	Flags uint8
+	Pad   uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -169,13 +183,19 @@ const (
 	batchbpfMapAbi          = "abi"
 	batchbpfMapAllow4       = "allow4"
 	batchbpfMapAllow6       = "allow6"
+	batchbpfMapAllowBits    = "allow_bits"
+	batchbpfMapAny4         = "any4"
+	batchbpfMapAny6         = "any6"
 	batchbpfMapBans4        = "bans4"
 	batchbpfMapBans6        = "bans6"
 	batchbpfMapBudgets      = "budgets"
+	batchbpfMapCidrBits4    = "cidr_bits4"
 	batchbpfMapClaims       = "claims"
 	batchbpfMapClasses      = "classes"
 	batchbpfMapConns        = "conns"
 	batchbpfMapEvents       = "events"
+	batchbpfMapHosts4       = "hosts4"
+	batchbpfMapHosts6       = "hosts6"
 	batchbpfMapMeters       = "meters"
 	batchbpfMapSampled      = "sampled"
 	batchbpfMapSamples      = "samples"
@@ -185,12 +205,18 @@ const (
 	batchbpfMapTallies      = "tallies"
 	batchbpfMapTargets      = "targets"
 	batchbpfMapTrials       = "trials"
+	batchbpfMapViews        = "views"
 	batchbpfProgTestBatch   = "test_batch"
 	batchbpfProgTestRead    = "test_read"
+	batchbpfVarAny6Words    = "any6_words"
 	batchbpfVarBefore       = "before"
 	batchbpfVarEventsBudget = "events_budget"
+	batchbpfVarHashKey      = "hash_key"
+	batchbpfVarLine4Type    = "line4_type"
+	batchbpfVarLine6Type    = "line6_type"
 	batchbpfVarReads        = "reads"
 	batchbpfVarTargetCount  = "target_count"
+	batchbpfVarTickShift    = "tick_shift"
 	batchbpfVarTrialCount   = "trial_count"
 	batchbpfVarTrialNow     = "trial_now"
 	batchbpfVarXdpFrags     = "xdp_frags"
@@ -246,35 +272,47 @@ type batchbpfProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type batchbpfMapSpecs struct {
-	Abi      *ebpf.MapSpec `ebpf:"abi"`
-	Allow4   *ebpf.MapSpec `ebpf:"allow4"`
-	Allow6   *ebpf.MapSpec `ebpf:"allow6"`
-	Bans4    *ebpf.MapSpec `ebpf:"bans4"`
-	Bans6    *ebpf.MapSpec `ebpf:"bans6"`
-	Budgets  *ebpf.MapSpec `ebpf:"budgets"`
-	Claims   *ebpf.MapSpec `ebpf:"claims"`
-	Classes  *ebpf.MapSpec `ebpf:"classes"`
-	Conns    *ebpf.MapSpec `ebpf:"conns"`
-	Events   *ebpf.MapSpec `ebpf:"events"`
-	Meters   *ebpf.MapSpec `ebpf:"meters"`
-	Sampled  *ebpf.MapSpec `ebpf:"sampled"`
-	Samples  *ebpf.MapSpec `ebpf:"samples"`
-	Sampling *ebpf.MapSpec `ebpf:"sampling"`
-	Stats    *ebpf.MapSpec `ebpf:"stats"`
-	Suspects *ebpf.MapSpec `ebpf:"suspects"`
-	Tallies  *ebpf.MapSpec `ebpf:"tallies"`
-	Targets  *ebpf.MapSpec `ebpf:"targets"`
-	Trials   *ebpf.MapSpec `ebpf:"trials"`
+	Abi       *ebpf.MapSpec `ebpf:"abi"`
+	Allow4    *ebpf.MapSpec `ebpf:"allow4"`
+	Allow6    *ebpf.MapSpec `ebpf:"allow6"`
+	AllowBits *ebpf.MapSpec `ebpf:"allow_bits"`
+	Any4      *ebpf.MapSpec `ebpf:"any4"`
+	Any6      *ebpf.MapSpec `ebpf:"any6"`
+	Bans4     *ebpf.MapSpec `ebpf:"bans4"`
+	Bans6     *ebpf.MapSpec `ebpf:"bans6"`
+	Budgets   *ebpf.MapSpec `ebpf:"budgets"`
+	CidrBits4 *ebpf.MapSpec `ebpf:"cidr_bits4"`
+	Claims    *ebpf.MapSpec `ebpf:"claims"`
+	Classes   *ebpf.MapSpec `ebpf:"classes"`
+	Conns     *ebpf.MapSpec `ebpf:"conns"`
+	Events    *ebpf.MapSpec `ebpf:"events"`
+	Hosts4    *ebpf.MapSpec `ebpf:"hosts4"`
+	Hosts6    *ebpf.MapSpec `ebpf:"hosts6"`
+	Meters    *ebpf.MapSpec `ebpf:"meters"`
+	Sampled   *ebpf.MapSpec `ebpf:"sampled"`
+	Samples   *ebpf.MapSpec `ebpf:"samples"`
+	Sampling  *ebpf.MapSpec `ebpf:"sampling"`
+	Stats     *ebpf.MapSpec `ebpf:"stats"`
+	Suspects  *ebpf.MapSpec `ebpf:"suspects"`
+	Tallies   *ebpf.MapSpec `ebpf:"tallies"`
+	Targets   *ebpf.MapSpec `ebpf:"targets"`
+	Trials    *ebpf.MapSpec `ebpf:"trials"`
+	Views     *ebpf.MapSpec `ebpf:"views"`
 }
 
 // batchbpfVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type batchbpfVariableSpecs struct {
+	Any6Words    *ebpf.VariableSpec `ebpf:"any6_words"`
 	Before       *ebpf.VariableSpec `ebpf:"before"`
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
+	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
+	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
+	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
 	Reads        *ebpf.VariableSpec `ebpf:"reads"`
 	TargetCount  *ebpf.VariableSpec `ebpf:"target_count"`
+	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
 	TrialCount   *ebpf.VariableSpec `ebpf:"trial_count"`
 	TrialNow     *ebpf.VariableSpec `ebpf:"trial_now"`
 	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
@@ -300,25 +338,32 @@ func (o *batchbpfObjects) Close() error {
 //
 // It can be passed to loadBatchbpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type batchbpfMaps struct {
-	Abi      *ebpf.Map `ebpf:"abi"`
-	Allow4   *ebpf.Map `ebpf:"allow4"`
-	Allow6   *ebpf.Map `ebpf:"allow6"`
-	Bans4    *ebpf.Map `ebpf:"bans4"`
-	Bans6    *ebpf.Map `ebpf:"bans6"`
-	Budgets  *ebpf.Map `ebpf:"budgets"`
-	Claims   *ebpf.Map `ebpf:"claims"`
-	Classes  *ebpf.Map `ebpf:"classes"`
-	Conns    *ebpf.Map `ebpf:"conns"`
-	Events   *ebpf.Map `ebpf:"events"`
-	Meters   *ebpf.Map `ebpf:"meters"`
-	Sampled  *ebpf.Map `ebpf:"sampled"`
-	Samples  *ebpf.Map `ebpf:"samples"`
-	Sampling *ebpf.Map `ebpf:"sampling"`
-	Stats    *ebpf.Map `ebpf:"stats"`
-	Suspects *ebpf.Map `ebpf:"suspects"`
-	Tallies  *ebpf.Map `ebpf:"tallies"`
-	Targets  *ebpf.Map `ebpf:"targets"`
-	Trials   *ebpf.Map `ebpf:"trials"`
+	Abi       *ebpf.Map `ebpf:"abi"`
+	Allow4    *ebpf.Map `ebpf:"allow4"`
+	Allow6    *ebpf.Map `ebpf:"allow6"`
+	AllowBits *ebpf.Map `ebpf:"allow_bits"`
+	Any4      *ebpf.Map `ebpf:"any4"`
+	Any6      *ebpf.Map `ebpf:"any6"`
+	Bans4     *ebpf.Map `ebpf:"bans4"`
+	Bans6     *ebpf.Map `ebpf:"bans6"`
+	Budgets   *ebpf.Map `ebpf:"budgets"`
+	CidrBits4 *ebpf.Map `ebpf:"cidr_bits4"`
+	Claims    *ebpf.Map `ebpf:"claims"`
+	Classes   *ebpf.Map `ebpf:"classes"`
+	Conns     *ebpf.Map `ebpf:"conns"`
+	Events    *ebpf.Map `ebpf:"events"`
+	Hosts4    *ebpf.Map `ebpf:"hosts4"`
+	Hosts6    *ebpf.Map `ebpf:"hosts6"`
+	Meters    *ebpf.Map `ebpf:"meters"`
+	Sampled   *ebpf.Map `ebpf:"sampled"`
+	Samples   *ebpf.Map `ebpf:"samples"`
+	Sampling  *ebpf.Map `ebpf:"sampling"`
+	Stats     *ebpf.Map `ebpf:"stats"`
+	Suspects  *ebpf.Map `ebpf:"suspects"`
+	Tallies   *ebpf.Map `ebpf:"tallies"`
+	Targets   *ebpf.Map `ebpf:"targets"`
+	Trials    *ebpf.Map `ebpf:"trials"`
+	Views     *ebpf.Map `ebpf:"views"`
 }
 
 func (m *batchbpfMaps) Close() error {
@@ -326,13 +371,19 @@ func (m *batchbpfMaps) Close() error {
 		m.Abi,
 		m.Allow4,
 		m.Allow6,
+		m.AllowBits,
+		m.Any4,
+		m.Any6,
 		m.Bans4,
 		m.Bans6,
 		m.Budgets,
+		m.CidrBits4,
 		m.Claims,
 		m.Classes,
 		m.Conns,
 		m.Events,
+		m.Hosts4,
+		m.Hosts6,
 		m.Meters,
 		m.Sampled,
 		m.Samples,
@@ -342,6 +393,7 @@ func (m *batchbpfMaps) Close() error {
 		m.Tallies,
 		m.Targets,
 		m.Trials,
+		m.Views,
 	)
 }
 
@@ -349,10 +401,15 @@ func (m *batchbpfMaps) Close() error {
 //
 // It can be passed to loadBatchbpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type batchbpfVariables struct {
+	Any6Words    *ebpf.Variable `ebpf:"any6_words"`
 	Before       *ebpf.Variable `ebpf:"before"`
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
+	HashKey      *ebpf.Variable `ebpf:"hash_key"`
+	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
+	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
 	Reads        *ebpf.Variable `ebpf:"reads"`
 	TargetCount  *ebpf.Variable `ebpf:"target_count"`
+	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
 	TrialCount   *ebpf.Variable `ebpf:"trial_count"`
 	TrialNow     *ebpf.Variable `ebpf:"trial_now"`
 	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`

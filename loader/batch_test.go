@@ -3,7 +3,6 @@ package loader
 import (
 	"encoding/binary"
 	"testing"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -71,24 +70,23 @@ func mustLoadBatch(t testing.TB, p *Plane, targets, reads uint32) *batch {
 	return b
 }
 
-// mustBind gives the tables that spec is to share with the plane.
+// mustBind gives the tables that spec is to share with the plane. Counters, meters and rings are its own.
 func mustBind(t testing.TB, p *Plane, spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 	t.Helper()
-	shared := map[string]*ebpf.Map{}
-	for name, m := range byName(&p.maps) {
-		switch name {
-		case bpfMapBans4, bpfMapBans6, bpfMapAllow4, bpfMapAllow6, bpfMapClasses:
-			spec.Maps[name].MaxEntries = (*m).MaxEntries()
-			shared[name] = *m
-		}
+	shared, err := p.Bind(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, own := range []string{bpfMapStats, bpfMapMeters, bpfMapEvents, bpfMapSamples} {
+		delete(shared, own)
 	}
 	return shared
 }
 
-// add collects a frame that arrives at a time since boot, and says whether the batch is full then.
-func (b *batch) add(frame []byte, now time.Duration) (full bool) {
+// add collects a frame that arrives at a time in jiffies, and says whether the batch is full then.
+func (b *batch) add(frame []byte, now uint64) (full bool) {
 	s := b.buf[b.n*trialSize:][:trialSize]
-	binary.NativeEndian.PutUint64(s[trialNow:], uint64(now))
+	binary.NativeEndian.PutUint64(s[trialNow:], now)
 	binary.NativeEndian.PutUint32(s[trialLen:], uint32(len(frame)))
 	copy(s[trialData:], frame)
 	b.n++

@@ -18,12 +18,6 @@ func SystemClock() (wall time.Time, boot time.Duration) {
 	return time.Unix(r.Unix()), time.Duration(b.Nano())
 }
 
-// bootTime returns t as the kernel compares it. A time before boot becomes 1 ns: 0 means no end.
-func (c Clock) bootTime(t time.Time) uint64 {
-	wall, boot := c()
-	return uint64(max(boot+t.Sub(wall), 1))
-}
-
 // wallTime returns the moment of a kernel time, the zero time for "no end".
 func (c Clock) wallTime(ns uint64) time.Time {
 	if ns == 0 {

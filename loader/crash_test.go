@@ -95,7 +95,7 @@ func TestProgramsThatDifferOnlyInAConstantAreUpgraded(t *testing.T) {
 	if err := spec.Variables["events_budget"].Set(uint64(7)); err != nil {
 		t.Fatal(err)
 	}
-	progs, err := loadPrograms(spec, replacements(&p.maps))
+	progs, err := loadPrograms(spec, p.abi, replacements(&p.maps))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,11 @@ type bpfAbi struct {
 	Classes   uint32
 	MaxBans   uint32
 	MaxAllows uint32
+	HashKey   [2]uint64
+	Hz        uint32
+	TickShift uint32
+	Any6Words uint32
+	Pad       uint32
 }
 
 type bpfAllow struct {
@@ -171,6 +176,15 @@ type bpfStats struct {
 	SamplesOverBudget uint64
 }
 
+type bpfView struct {
+	_     structs.HostLayout
+	Scale uint8
+	Half  uint8
+	Table uint8
+	Flags uint8
+	Pad   uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -178,26 +192,39 @@ const (
 	bpfMapAbi          = "abi"
 	bpfMapAllow4       = "allow4"
 	bpfMapAllow6       = "allow6"
+	bpfMapAllowBits    = "allow_bits"
+	bpfMapAny4         = "any4"
+	bpfMapAny6         = "any6"
 	bpfMapBans4        = "bans4"
 	bpfMapBans6        = "bans6"
 	bpfMapBudgets      = "budgets"
+	bpfMapCidrBits4    = "cidr_bits4"
 	bpfMapClaims       = "claims"
 	bpfMapClasses      = "classes"
 	bpfMapConns        = "conns"
 	bpfMapEvents       = "events"
+	bpfMapHosts4       = "hosts4"
+	bpfMapHosts6       = "hosts6"
 	bpfMapMeters       = "meters"
 	bpfMapSampled      = "sampled"
 	bpfMapSamples      = "samples"
 	bpfMapSampling     = "sampling"
 	bpfMapStats        = "stats"
 	bpfMapSuspects     = "suspects"
+	bpfMapViews        = "views"
+	bpfProgGabionClock = "gabion_clock"
 	bpfProgGabionTc    = "gabion_tc"
 	bpfProgGabionXdp   = "gabion_xdp"
 	bpfVarAbiVersion   = "abi_version"
+	bpfVarAny6Words    = "any6_words"
 	bpfVarEventType    = "event_type"
 	bpfVarEventsBudget = "events_budget"
+	bpfVarHashKey      = "hash_key"
+	bpfVarLine4Type    = "line4_type"
+	bpfVarLine6Type    = "line6_type"
 	bpfVarReasonType   = "reason_type"
 	bpfVarSampleType   = "sample_type"
+	bpfVarTickShift    = "tick_shift"
 	bpfVarXdpFrags     = "xdp_frags"
 )
 
@@ -243,30 +270,38 @@ type bpfSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfProgramSpecs struct {
-	GabionTc  *ebpf.ProgramSpec `ebpf:"gabion_tc"`
-	GabionXdp *ebpf.ProgramSpec `ebpf:"gabion_xdp"`
+	GabionClock *ebpf.ProgramSpec `ebpf:"gabion_clock"`
+	GabionTc    *ebpf.ProgramSpec `ebpf:"gabion_tc"`
+	GabionXdp   *ebpf.ProgramSpec `ebpf:"gabion_xdp"`
 }
 
 // bpfMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfMapSpecs struct {
-	Abi      *ebpf.MapSpec `ebpf:"abi"`
-	Allow4   *ebpf.MapSpec `ebpf:"allow4"`
-	Allow6   *ebpf.MapSpec `ebpf:"allow6"`
-	Bans4    *ebpf.MapSpec `ebpf:"bans4"`
-	Bans6    *ebpf.MapSpec `ebpf:"bans6"`
-	Budgets  *ebpf.MapSpec `ebpf:"budgets"`
-	Claims   *ebpf.MapSpec `ebpf:"claims"`
-	Classes  *ebpf.MapSpec `ebpf:"classes"`
-	Conns    *ebpf.MapSpec `ebpf:"conns"`
-	Events   *ebpf.MapSpec `ebpf:"events"`
-	Meters   *ebpf.MapSpec `ebpf:"meters"`
-	Sampled  *ebpf.MapSpec `ebpf:"sampled"`
-	Samples  *ebpf.MapSpec `ebpf:"samples"`
-	Sampling *ebpf.MapSpec `ebpf:"sampling"`
-	Stats    *ebpf.MapSpec `ebpf:"stats"`
-	Suspects *ebpf.MapSpec `ebpf:"suspects"`
+	Abi       *ebpf.MapSpec `ebpf:"abi"`
+	Allow4    *ebpf.MapSpec `ebpf:"allow4"`
+	Allow6    *ebpf.MapSpec `ebpf:"allow6"`
+	AllowBits *ebpf.MapSpec `ebpf:"allow_bits"`
+	Any4      *ebpf.MapSpec `ebpf:"any4"`
+	Any6      *ebpf.MapSpec `ebpf:"any6"`
+	Bans4     *ebpf.MapSpec `ebpf:"bans4"`
+	Bans6     *ebpf.MapSpec `ebpf:"bans6"`
+	Budgets   *ebpf.MapSpec `ebpf:"budgets"`
+	CidrBits4 *ebpf.MapSpec `ebpf:"cidr_bits4"`
+	Claims    *ebpf.MapSpec `ebpf:"claims"`
+	Classes   *ebpf.MapSpec `ebpf:"classes"`
+	Conns     *ebpf.MapSpec `ebpf:"conns"`
+	Events    *ebpf.MapSpec `ebpf:"events"`
+	Hosts4    *ebpf.MapSpec `ebpf:"hosts4"`
+	Hosts6    *ebpf.MapSpec `ebpf:"hosts6"`
+	Meters    *ebpf.MapSpec `ebpf:"meters"`
+	Sampled   *ebpf.MapSpec `ebpf:"sampled"`
+	Samples   *ebpf.MapSpec `ebpf:"samples"`
+	Sampling  *ebpf.MapSpec `ebpf:"sampling"`
+	Stats     *ebpf.MapSpec `ebpf:"stats"`
+	Suspects  *ebpf.MapSpec `ebpf:"suspects"`
+	Views     *ebpf.MapSpec `ebpf:"views"`
 }
 
 // bpfVariableSpecs contains global variables before they are loaded into the kernel.
@@ -274,10 +309,15 @@ type bpfMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
 	AbiVersion   *ebpf.VariableSpec `ebpf:"abi_version"`
+	Any6Words    *ebpf.VariableSpec `ebpf:"any6_words"`
 	EventType    *ebpf.VariableSpec `ebpf:"event_type"`
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
+	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
+	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
+	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
 	ReasonType   *ebpf.VariableSpec `ebpf:"reason_type"`
 	SampleType   *ebpf.VariableSpec `ebpf:"sample_type"`
+	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
 }
 
@@ -301,22 +341,29 @@ func (o *bpfObjects) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfMaps struct {
-	Abi      *ebpf.Map `ebpf:"abi"`
-	Allow4   *ebpf.Map `ebpf:"allow4"`
-	Allow6   *ebpf.Map `ebpf:"allow6"`
-	Bans4    *ebpf.Map `ebpf:"bans4"`
-	Bans6    *ebpf.Map `ebpf:"bans6"`
-	Budgets  *ebpf.Map `ebpf:"budgets"`
-	Claims   *ebpf.Map `ebpf:"claims"`
-	Classes  *ebpf.Map `ebpf:"classes"`
-	Conns    *ebpf.Map `ebpf:"conns"`
-	Events   *ebpf.Map `ebpf:"events"`
-	Meters   *ebpf.Map `ebpf:"meters"`
-	Sampled  *ebpf.Map `ebpf:"sampled"`
-	Samples  *ebpf.Map `ebpf:"samples"`
-	Sampling *ebpf.Map `ebpf:"sampling"`
-	Stats    *ebpf.Map `ebpf:"stats"`
-	Suspects *ebpf.Map `ebpf:"suspects"`
+	Abi       *ebpf.Map `ebpf:"abi"`
+	Allow4    *ebpf.Map `ebpf:"allow4"`
+	Allow6    *ebpf.Map `ebpf:"allow6"`
+	AllowBits *ebpf.Map `ebpf:"allow_bits"`
+	Any4      *ebpf.Map `ebpf:"any4"`
+	Any6      *ebpf.Map `ebpf:"any6"`
+	Bans4     *ebpf.Map `ebpf:"bans4"`
+	Bans6     *ebpf.Map `ebpf:"bans6"`
+	Budgets   *ebpf.Map `ebpf:"budgets"`
+	CidrBits4 *ebpf.Map `ebpf:"cidr_bits4"`
+	Claims    *ebpf.Map `ebpf:"claims"`
+	Classes   *ebpf.Map `ebpf:"classes"`
+	Conns     *ebpf.Map `ebpf:"conns"`
+	Events    *ebpf.Map `ebpf:"events"`
+	Hosts4    *ebpf.Map `ebpf:"hosts4"`
+	Hosts6    *ebpf.Map `ebpf:"hosts6"`
+	Meters    *ebpf.Map `ebpf:"meters"`
+	Sampled   *ebpf.Map `ebpf:"sampled"`
+	Samples   *ebpf.Map `ebpf:"samples"`
+	Sampling  *ebpf.Map `ebpf:"sampling"`
+	Stats     *ebpf.Map `ebpf:"stats"`
+	Suspects  *ebpf.Map `ebpf:"suspects"`
+	Views     *ebpf.Map `ebpf:"views"`
 }
 
 func (m *bpfMaps) Close() error {
@@ -324,19 +371,26 @@ func (m *bpfMaps) Close() error {
 		m.Abi,
 		m.Allow4,
 		m.Allow6,
+		m.AllowBits,
+		m.Any4,
+		m.Any6,
 		m.Bans4,
 		m.Bans6,
 		m.Budgets,
+		m.CidrBits4,
 		m.Claims,
 		m.Classes,
 		m.Conns,
 		m.Events,
+		m.Hosts4,
+		m.Hosts6,
 		m.Meters,
 		m.Sampled,
 		m.Samples,
 		m.Sampling,
 		m.Stats,
 		m.Suspects,
+		m.Views,
 	)
 }
 
@@ -345,10 +399,15 @@ func (m *bpfMaps) Close() error {
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
 	AbiVersion   *ebpf.Variable `ebpf:"abi_version"`
+	Any6Words    *ebpf.Variable `ebpf:"any6_words"`
 	EventType    *ebpf.Variable `ebpf:"event_type"`
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
+	HashKey      *ebpf.Variable `ebpf:"hash_key"`
+	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
+	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
 	ReasonType   *ebpf.Variable `ebpf:"reason_type"`
 	SampleType   *ebpf.Variable `ebpf:"sample_type"`
+	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`
 }
 
@@ -356,12 +415,14 @@ type bpfVariables struct {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfPrograms struct {
-	GabionTc  *ebpf.Program `ebpf:"gabion_tc"`
-	GabionXdp *ebpf.Program `ebpf:"gabion_xdp"`
+	GabionClock *ebpf.Program `ebpf:"gabion_clock"`
+	GabionTc    *ebpf.Program `ebpf:"gabion_tc"`
+	GabionXdp   *ebpf.Program `ebpf:"gabion_xdp"`
 }
 
 func (p *bpfPrograms) Close() error {
 	return _BpfClose(
+		p.GabionClock,
 		p.GabionTc,
 		p.GabionXdp,
 	)

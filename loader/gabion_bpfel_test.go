@@ -19,6 +19,11 @@ type testbpfAbi struct {
 	Classes   uint32
 	MaxBans   uint32
 	MaxAllows uint32
+	HashKey   [2]uint64
+	Hz        uint32
+	TickShift uint32
+	Any6Words uint32
+	Pad       uint32
 }
 
 type testbpfAllow struct {
@@ -158,6 +163,15 @@ type testbpfStats struct {
 	SamplesOverBudget uint64
 }
 
+type testbpfView struct {
+	_     structs.HostLayout
+	Scale uint8
+	Half  uint8
+	Table uint8
+	Flags uint8
+	Pad   uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -165,14 +179,20 @@ const (
 	testbpfMapAbi          = "abi"
 	testbpfMapAllow4       = "allow4"
 	testbpfMapAllow6       = "allow6"
+	testbpfMapAllowBits    = "allow_bits"
+	testbpfMapAny4         = "any4"
+	testbpfMapAny6         = "any6"
 	testbpfMapBans4        = "bans4"
 	testbpfMapBans6        = "bans6"
 	testbpfMapBudgets      = "budgets"
+	testbpfMapCidrBits4    = "cidr_bits4"
 	testbpfMapClaims       = "claims"
 	testbpfMapClasses      = "classes"
 	testbpfMapClocks       = "clocks"
 	testbpfMapConns        = "conns"
 	testbpfMapEvents       = "events"
+	testbpfMapHosts4       = "hosts4"
+	testbpfMapHosts6       = "hosts6"
 	testbpfMapMeters       = "meters"
 	testbpfMapResults      = "results"
 	testbpfMapSampled      = "sampled"
@@ -180,9 +200,15 @@ const (
 	testbpfMapSampling     = "sampling"
 	testbpfMapStats        = "stats"
 	testbpfMapSuspects     = "suspects"
+	testbpfMapViews        = "views"
 	testbpfProgTestFilter  = "test_filter"
 	testbpfProgTestParse   = "test_parse"
+	testbpfVarAny6Words    = "any6_words"
 	testbpfVarEventsBudget = "events_budget"
+	testbpfVarHashKey      = "hash_key"
+	testbpfVarLine4Type    = "line4_type"
+	testbpfVarLine6Type    = "line6_type"
+	testbpfVarTickShift    = "tick_shift"
 	testbpfVarXdpFrags     = "xdp_frags"
 )
 
@@ -236,31 +262,43 @@ type testbpfProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type testbpfMapSpecs struct {
-	Abi      *ebpf.MapSpec `ebpf:"abi"`
-	Allow4   *ebpf.MapSpec `ebpf:"allow4"`
-	Allow6   *ebpf.MapSpec `ebpf:"allow6"`
-	Bans4    *ebpf.MapSpec `ebpf:"bans4"`
-	Bans6    *ebpf.MapSpec `ebpf:"bans6"`
-	Budgets  *ebpf.MapSpec `ebpf:"budgets"`
-	Claims   *ebpf.MapSpec `ebpf:"claims"`
-	Classes  *ebpf.MapSpec `ebpf:"classes"`
-	Clocks   *ebpf.MapSpec `ebpf:"clocks"`
-	Conns    *ebpf.MapSpec `ebpf:"conns"`
-	Events   *ebpf.MapSpec `ebpf:"events"`
-	Meters   *ebpf.MapSpec `ebpf:"meters"`
-	Results  *ebpf.MapSpec `ebpf:"results"`
-	Sampled  *ebpf.MapSpec `ebpf:"sampled"`
-	Samples  *ebpf.MapSpec `ebpf:"samples"`
-	Sampling *ebpf.MapSpec `ebpf:"sampling"`
-	Stats    *ebpf.MapSpec `ebpf:"stats"`
-	Suspects *ebpf.MapSpec `ebpf:"suspects"`
+	Abi       *ebpf.MapSpec `ebpf:"abi"`
+	Allow4    *ebpf.MapSpec `ebpf:"allow4"`
+	Allow6    *ebpf.MapSpec `ebpf:"allow6"`
+	AllowBits *ebpf.MapSpec `ebpf:"allow_bits"`
+	Any4      *ebpf.MapSpec `ebpf:"any4"`
+	Any6      *ebpf.MapSpec `ebpf:"any6"`
+	Bans4     *ebpf.MapSpec `ebpf:"bans4"`
+	Bans6     *ebpf.MapSpec `ebpf:"bans6"`
+	Budgets   *ebpf.MapSpec `ebpf:"budgets"`
+	CidrBits4 *ebpf.MapSpec `ebpf:"cidr_bits4"`
+	Claims    *ebpf.MapSpec `ebpf:"claims"`
+	Classes   *ebpf.MapSpec `ebpf:"classes"`
+	Clocks    *ebpf.MapSpec `ebpf:"clocks"`
+	Conns     *ebpf.MapSpec `ebpf:"conns"`
+	Events    *ebpf.MapSpec `ebpf:"events"`
+	Hosts4    *ebpf.MapSpec `ebpf:"hosts4"`
+	Hosts6    *ebpf.MapSpec `ebpf:"hosts6"`
+	Meters    *ebpf.MapSpec `ebpf:"meters"`
+	Results   *ebpf.MapSpec `ebpf:"results"`
+	Sampled   *ebpf.MapSpec `ebpf:"sampled"`
+	Samples   *ebpf.MapSpec `ebpf:"samples"`
+	Sampling  *ebpf.MapSpec `ebpf:"sampling"`
+	Stats     *ebpf.MapSpec `ebpf:"stats"`
+	Suspects  *ebpf.MapSpec `ebpf:"suspects"`
+	Views     *ebpf.MapSpec `ebpf:"views"`
 }
 
 // testbpfVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type testbpfVariableSpecs struct {
+	Any6Words    *ebpf.VariableSpec `ebpf:"any6_words"`
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
+	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
+	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
+	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
+	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
 }
 
@@ -284,24 +322,31 @@ func (o *testbpfObjects) Close() error {
 //
 // It can be passed to loadTestbpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type testbpfMaps struct {
-	Abi      *ebpf.Map `ebpf:"abi"`
-	Allow4   *ebpf.Map `ebpf:"allow4"`
-	Allow6   *ebpf.Map `ebpf:"allow6"`
-	Bans4    *ebpf.Map `ebpf:"bans4"`
-	Bans6    *ebpf.Map `ebpf:"bans6"`
-	Budgets  *ebpf.Map `ebpf:"budgets"`
-	Claims   *ebpf.Map `ebpf:"claims"`
-	Classes  *ebpf.Map `ebpf:"classes"`
-	Clocks   *ebpf.Map `ebpf:"clocks"`
-	Conns    *ebpf.Map `ebpf:"conns"`
-	Events   *ebpf.Map `ebpf:"events"`
-	Meters   *ebpf.Map `ebpf:"meters"`
-	Results  *ebpf.Map `ebpf:"results"`
-	Sampled  *ebpf.Map `ebpf:"sampled"`
-	Samples  *ebpf.Map `ebpf:"samples"`
-	Sampling *ebpf.Map `ebpf:"sampling"`
-	Stats    *ebpf.Map `ebpf:"stats"`
-	Suspects *ebpf.Map `ebpf:"suspects"`
+	Abi       *ebpf.Map `ebpf:"abi"`
+	Allow4    *ebpf.Map `ebpf:"allow4"`
+	Allow6    *ebpf.Map `ebpf:"allow6"`
+	AllowBits *ebpf.Map `ebpf:"allow_bits"`
+	Any4      *ebpf.Map `ebpf:"any4"`
+	Any6      *ebpf.Map `ebpf:"any6"`
+	Bans4     *ebpf.Map `ebpf:"bans4"`
+	Bans6     *ebpf.Map `ebpf:"bans6"`
+	Budgets   *ebpf.Map `ebpf:"budgets"`
+	CidrBits4 *ebpf.Map `ebpf:"cidr_bits4"`
+	Claims    *ebpf.Map `ebpf:"claims"`
+	Classes   *ebpf.Map `ebpf:"classes"`
+	Clocks    *ebpf.Map `ebpf:"clocks"`
+	Conns     *ebpf.Map `ebpf:"conns"`
+	Events    *ebpf.Map `ebpf:"events"`
+	Hosts4    *ebpf.Map `ebpf:"hosts4"`
+	Hosts6    *ebpf.Map `ebpf:"hosts6"`
+	Meters    *ebpf.Map `ebpf:"meters"`
+	Results   *ebpf.Map `ebpf:"results"`
+	Sampled   *ebpf.Map `ebpf:"sampled"`
+	Samples   *ebpf.Map `ebpf:"samples"`
+	Sampling  *ebpf.Map `ebpf:"sampling"`
+	Stats     *ebpf.Map `ebpf:"stats"`
+	Suspects  *ebpf.Map `ebpf:"suspects"`
+	Views     *ebpf.Map `ebpf:"views"`
 }
 
 func (m *testbpfMaps) Close() error {
@@ -309,14 +354,20 @@ func (m *testbpfMaps) Close() error {
 		m.Abi,
 		m.Allow4,
 		m.Allow6,
+		m.AllowBits,
+		m.Any4,
+		m.Any6,
 		m.Bans4,
 		m.Bans6,
 		m.Budgets,
+		m.CidrBits4,
 		m.Claims,
 		m.Classes,
 		m.Clocks,
 		m.Conns,
 		m.Events,
+		m.Hosts4,
+		m.Hosts6,
 		m.Meters,
 		m.Results,
 		m.Sampled,
@@ -324,6 +375,7 @@ func (m *testbpfMaps) Close() error {
 		m.Sampling,
 		m.Stats,
 		m.Suspects,
+		m.Views,
 	)
 }
 
@@ -331,7 +383,12 @@ func (m *testbpfMaps) Close() error {
 //
 // It can be passed to loadTestbpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type testbpfVariables struct {
+	Any6Words    *ebpf.Variable `ebpf:"any6_words"`
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
+	HashKey      *ebpf.Variable `ebpf:"hash_key"`
+	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
+	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
+	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`
 }
 

@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
-	"io"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
@@ -48,17 +48,14 @@ func tagOf(prog *ebpf.ProgramSpec) (string, error) {
 	if version < sha256By {
 		sum = sha1.New()
 	}
-	// Marshalling puts the distances into calls of the program's own functions.
-	if err := prog.Instructions.Marshal(io.Discard, prog.ByteOrder); err != nil {
-		return "", fmt.Errorf("link functions: %w", err)
+	insns := slices.Clone(prog.Instructions)
+	for i := range insns {
+		if insns[i].IsLoadFromMap() {
+			insns[i].Constant = 0
+		}
 	}
-	for _, ins := range prog.Instructions {
-		if ins.IsLoadFromMap() {
-			ins.Constant = 0
-		}
-		if _, err := ins.Marshal(sum, prog.ByteOrder); err != nil {
-			return "", fmt.Errorf("hash instruction: %w", err)
-		}
+	if err := insns.Marshal(sum, prog.ByteOrder); err != nil { // resolves calls, too
+		return "", fmt.Errorf("hash instructions: %w", err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:tagSize]), nil
 }

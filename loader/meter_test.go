@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/google/go-cmp/cmp"
 )
@@ -19,25 +20,22 @@ const testWindow = uint64(time.Second)
 // meterBench is the test object with a connection limit, a small ring and a clock that stands.
 type meterBench struct {
 	*testbpfObjects
+	plane  *Plane
 	reader *ringbuf.Reader
 }
 
 func mustLoadMeter(t *testing.T, limit uint32, budget uint64) meterBench {
 	t.Helper()
 	needRoot(t)
-	spec, err := loadTestbpf()
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec.Maps["events"].MaxEntries = uint32(os.Getpagesize())
-	if err := spec.Variables["events_budget"].Set(budget); err != nil {
-		t.Fatal(err)
-	}
-	b := meterBench{testbpfObjects: &testbpfObjects{}}
-	if err := spec.LoadAndAssign(b.testbpfObjects, nil); err != nil {
-		t.Fatalf("load test object: %+v", err)
-	}
-	t.Cleanup(func() { b.Close() })
+	b := meterBench{plane: mustOpen(t, small(pinDir(t)))}
+	b.testbpfObjects = mustBindTest(t, b.plane, func(spec *ebpf.CollectionSpec, plane map[string]*ebpf.Map) {
+		delete(plane, "events")
+		spec.Maps["events"].MaxEntries = uint32(os.Getpagesize())
+		if err := spec.Variables["events_budget"].Set(budget); err != nil {
+			t.Fatal(err)
+		}
+	})
+	var err error
 	if err := b.Meters.Put(uint32(0), &testbpfMeter{Window: testWindow, Limit: limit}); err != nil {
 		t.Fatal(err)
 	}
@@ -196,14 +194,8 @@ func TestOnlyNewConnectionsOfOneSourceCount(t *testing.T) {
 func TestAllowedAndBannedSourcesAreNotReported(t *testing.T) {
 	b := mustLoadMeter(t, 10, 1000)
 	mustSetClock(t, b.testbpfObjects, 5e9)
-	allowed, banned := key4(netip.MustParsePrefix("203.0.113.5/32")), key4(netip.MustParsePrefix("203.0.113.6/32"))
-	if err := errors.Join(
-		b.Allow4.Put(&allowed, &testbpfAllow{Reason: 1}),
-		b.Bans4.Put(&banned, &testbpfBan{Prefixlen: 32}),
-		b.Classes.Put(uint32(0), &testbpfClass{Mode: 1}),
-	); err != nil {
-		t.Fatal(err)
-	}
+	mustAllow(t, b.plane, "203.0.113.5/32")
+	mustBan(t, b.plane, ban("203.0.113.6/32", 0, inAnHour()))
 	b.connect(t, "203.0.113.5", 100)
 	b.connect(t, "203.0.113.6", 100)
 	if got := b.events(t); got != nil {

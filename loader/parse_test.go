@@ -32,11 +32,30 @@ type parsed struct {
 	Later        bool
 }
 
+// mustLoadTest loads the test object with tables of its own.
 func mustLoadTest(t testing.TB) *testbpfObjects {
 	t.Helper()
 	needRoot(t)
+	return mustBindTest(t, mustOpen(t, small(pinDir(t))), nil)
+}
+
+// mustBindTest loads the test object on the tables of a plane. Prepare, unless nil, may change what is
+// loaded: a map taken out of plane is one of the object's.
+func mustBindTest(t testing.TB, p *Plane, prepare func(spec *ebpf.CollectionSpec, plane map[string]*ebpf.Map)) *testbpfObjects {
+	t.Helper()
+	spec, err := loadTestbpf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps, err := p.Bind(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if prepare != nil {
+		prepare(spec, maps)
+	}
 	var objs testbpfObjects
-	if err := loadTestbpfObjects(&objs, nil); err != nil {
+	if err := spec.LoadAndAssign(&objs, &ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
 		t.Fatalf("load test object: %+v", err)
 	}
 	t.Cleanup(func() { objs.Close() })

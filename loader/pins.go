@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -37,7 +38,7 @@ func (p *Plane) create(o Options) error {
 		}
 		return err
 	}
-	p.log.Info("data plane created", "dir", p.dir, "max_bans", p.maps.Bans4.MaxEntries())
+	p.log.Info("data plane created", "dir", p.dir, "max_bans", p.maxBans)
 	return nil
 }
 
@@ -58,14 +59,25 @@ func (p *Plane) createIn(tmp string, o Options) error {
 	if err := spec.LoadAndAssign(&p.maps, nil); err != nil {
 		return fmt.Errorf("create maps: %w", err)
 	}
-	if err := p.initMaps(abi); err != nil {
-		return err
-	}
-	progs, err := loadPrograms(spec, replacements(&p.maps))
+	clock, err := loadClock(spec)
 	if err != nil {
 		return err
 	}
-	p.xdp, p.tc = progs.XDP, progs.TC
+	if err := errors.Join(draw(&abi, clock), clock.Close()); err != nil {
+		return err
+	}
+	if err := p.initMaps(abi); err != nil {
+		return err
+	}
+	p.abi = abi
+	if err := p.openTables(); err != nil {
+		return err
+	}
+	progs, err := loadPrograms(spec, abi, replacements(&p.maps))
+	if err != nil {
+		return err
+	}
+	p.use(progs)
 	for name, m := range byName(&p.maps) {
 		if err := (*m).Pin(filepath.Join(tmp, name)); err != nil {
 			return fmt.Errorf("pin map %s: %w", name, err)
@@ -80,6 +92,15 @@ func (p *Plane) createIn(tmp string, o Options) error {
 		return fmt.Errorf("make directory of links: %w", err)
 	}
 	return nil
+}
+
+// use makes these programs the plane's own.
+func (p *Plane) use(progs programs) {
+	p.xdp, p.tc = progs.XDP, progs.TC
+	p.ticks = &tickClock{
+		prog: progs.Clock, hz: uint64(p.abi.Hz), shift: p.abi.TickShift,
+		wall: func() time.Time { wall, _ := p.clock(); return wall },
+	}
 }
 
 // initMaps fills what a new data plane starts with.
@@ -121,12 +142,13 @@ func (p *Plane) loadPins(opts *ebpf.LoadPinOptions) error {
 		}
 	}
 	// A program has no read-only handle.
-	if p.xdp, err = ebpf.LoadPinnedProgram(filepath.Join(p.dir, bpfProgGabionXdp), nil); err != nil {
-		return fmt.Errorf("open program %s: %w", bpfProgGabionXdp, err)
+	var progs programs
+	for name, prog := range progs.byName() {
+		if *prog, err = ebpf.LoadPinnedProgram(filepath.Join(p.dir, name), nil); err != nil {
+			return errors.Join(fmt.Errorf("open program %s: %w", name, err), progs.close())
+		}
 	}
-	if p.tc, err = ebpf.LoadPinnedProgram(filepath.Join(p.dir, bpfProgGabionTc), nil); err != nil {
-		return fmt.Errorf("open program %s: %w", bpfProgGabionTc, err)
-	}
+	p.use(progs)
 	return nil
 }
 
@@ -154,11 +176,21 @@ func (p *Plane) checkVersion(spec *ebpf.CollectionSpec, opts *ebpf.LoadPinOption
 			"or clear them with gabion kernel remove (bans are restored from the store)",
 			ErrVersion, have.Version, want.Version)
 	}
+	p.abi = have
 	return nil
 }
 
 func (p *Plane) programs() map[string]*ebpf.Program {
-	return map[string]*ebpf.Program{bpfProgGabionXdp: p.xdp, bpfProgGabionTc: p.tc}
+	return map[string]*ebpf.Program{bpfProgGabionXdp: p.xdp, bpfProgGabionTc: p.tc, bpfProgGabionClock: p.ticks.prog}
+}
+
+// byName returns the programs under the names they have in C, which are also those of their pins.
+func (p *programs) byName() map[string]**ebpf.Program {
+	return map[string]**ebpf.Program{bpfProgGabionXdp: &p.XDP, bpfProgGabionTc: &p.TC, bpfProgGabionClock: &p.Clock}
+}
+
+func (p *programs) close() error {
+	return errors.Join(p.XDP.Close(), p.TC.Close(), p.Clock.Close())
 }
 
 func replacements(m *bpfMaps) map[string]*ebpf.Map {

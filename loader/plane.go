@@ -17,10 +17,13 @@ import (
 // DefaultDir is where the daemon pins.
 const DefaultDir = "/sys/fs/bpf/gabion"
 
+// DefaultMaxBans is the limit on entries of each family when Options sets none.
+const DefaultMaxBans = 1 << 24
+
 // Options says where and how large. The zero value of a field means its default.
 type Options struct {
 	Dir       string // below a bpffs; DefaultDir
-	MaxBans   uint32 // per family; only takes effect when the tables are made
+	MaxBans   uint32 // entries per family; DefaultMaxBans
 	MaxAllows uint32 // per family; likewise
 	ConnLimit ConnLimit
 	Log       *slog.Logger // nil discards
@@ -42,11 +45,15 @@ type Plane struct {
 	clock Clock
 
 	maps     bpfMaps
+	abi      bpfAbi // what the maps were made for
 	xdp, tc  *ebpf.Program
+	ticks    *tickClock
+	maxBans  int
 	lock     *os.File // held while open for writing; nil: read only
 	legacyTC bool     // pretend that tcx does not exist
 
-	mu sync.Mutex // serialises read-modify-write of entries, and attaching
+	mu     sync.Mutex // covers the tables, and serialises attaching
+	tables tables
 }
 
 // Open creates the data plane in o.Dir or takes over what is pinned there. Taking over never pauses the
@@ -61,7 +68,7 @@ func Open(o Options) (*Plane, error) {
 	if err := ensureBPFFS(o.Dir); err != nil {
 		return nil, err
 	}
-	p := &Plane{dir: o.Dir, log: o.Log, clock: o.Clock}
+	p := &Plane{dir: o.Dir, log: o.Log, clock: o.Clock, maxBans: int(o.MaxBans)}
 	if err := p.open(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open data plane %s: %w", o.Dir, err), p.Close())
 	}
@@ -106,7 +113,10 @@ func OpenReadOnly(dir string) (*Plane, error) {
 
 // Close releases the handles and the lock. Everything stays pinned and goes on working.
 func (p *Plane) Close() error {
-	errs := []error{p.maps.Close(), p.xdp.Close(), p.tc.Close()}
+	errs := []error{p.tables.close(), p.maps.Close(), p.xdp.Close(), p.tc.Close()}
+	if p.ticks != nil {
+		errs = append(errs, p.ticks.prog.Close())
+	}
 	if p.lock != nil {
 		errs = append(errs, p.lock.Close())
 	}
@@ -173,6 +183,9 @@ func (p *Plane) writable() error {
 func (o Options) withDefaults() Options {
 	if o.Dir == "" {
 		o.Dir = DefaultDir
+	}
+	if o.MaxBans == 0 {
+		o.MaxBans = DefaultMaxBans
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,7 +130,7 @@ func rules(t testing.TB, p *Plane) []decision.Rule {
 func sameRules() cmp.Options {
 	return cmp.Options{
 		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
-		cmpopts.EquateApproxTime(time.Second),
+		cmpopts.EquateApproxTime(3 * time.Second),
 		cmpopts.SortSlices(func(a, b decision.Rule) bool { return a.Prefix.String() < b.Prefix.String() }),
 	}
 }
@@ -150,6 +151,7 @@ func TestAReopenedPlaneHasTheSameBansAllowsAndClasses(t *testing.T) {
 	mustClose(t, p)
 
 	p = mustOpen(t, small(dir))
+	want[0].DecisionID = 0 // the ids of hosts are the process's own
 	if diff := cmp.Diff(want, rules(t, p), sameRules()); diff != "" {
 		t.Errorf("bans after reopening (-want +got):\n%s", diff)
 	}
@@ -271,18 +273,37 @@ func TestADirectoryOutsideBPFFSIsRefused(t *testing.T) {
 	}
 }
 
-func TestConfiguredSizesAreUsedAndKept(t *testing.T) {
+func TestConfiguredSizesAreUsed(t *testing.T) {
 	dir := pinDir(t)
 	o := small(dir)
 	p := mustOpen(t, o)
-	if got := p.maps.Bans6.MaxEntries(); got != 1024 {
-		t.Errorf("bans6 has room for %d, want 1024", got)
+	if got := p.maps.Allow6.MaxEntries(); got != o.MaxAllows {
+		t.Errorf("allow6 has room for %d, want %d", got, o.MaxAllows)
 	}
 	mustClose(t, p)
-	o.MaxBans = 2048
-	o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	o.MaxAllows *= 2
+	var log strings.Builder
+	o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	p = mustOpen(t, o)
-	if got := p.maps.Bans6.MaxEntries(); got != 1024 {
-		t.Errorf("bans6 of the pinned plane has room for %d, want 1024", got)
+	if got := p.maps.Allow6.MaxEntries(); got != o.MaxAllows/2 {
+		t.Errorf("allow6 of the pinned plane has room for %d, want what it was made with", got)
 	}
+	if !strings.Contains(log.String(), "size of pinned tables kept") {
+		t.Errorf("nothing says that the size was kept:\n%s", &log)
+	}
+}
+
+func TestTheLimitOfBansIsThatOfTheProcess(t *testing.T) {
+	dir := pinDir(t)
+	o := small(dir)
+	o.MaxBans = 1
+	p := mustOpen(t, o)
+	mustBan(t, p, ban("192.0.2.1/32", 0, inAnHour()))
+	if err := p.Ban([]decision.Rule{ban("192.0.2.2/32", 0, inAnHour())}); !errors.As(err, new(*FullError)) {
+		t.Errorf("ban beyond the limit: %v, want a FullError", err)
+	}
+	mustClose(t, p)
+	o.MaxBans = 2
+	p = mustOpen(t, o)
+	mustBan(t, p, ban("192.0.2.2/32", 0, inAnHour()))
 }

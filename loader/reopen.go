@@ -20,13 +20,12 @@ func (p *Plane) reopen(o Options) error {
 	if err := p.loadPins(&ebpf.LoadPinOptions{}); err != nil {
 		return err
 	}
-	if have := p.maps.Bans4.MaxEntries(); o.MaxBans > 0 && have != o.MaxBans {
-		p.log.Warn("size of pinned tables kept", "table", "bans", "have", have, "configured", o.MaxBans,
-			"advice", "gabion kernel remove, then start again")
-	}
 	if have := p.maps.Allow4.MaxEntries(); o.MaxAllows > 0 && have != o.MaxAllows {
 		p.log.Warn("size of pinned tables kept", "table", "allow", "have", have, "configured", o.MaxAllows,
 			"advice", "gabion kernel remove, then start again")
+	}
+	if err := p.openTables(); err != nil {
+		return err
 	}
 	return p.upgrade()
 }
@@ -40,14 +39,14 @@ func (p *Plane) upgrade() error {
 	for name, m := range byName(&p.maps) {
 		spec.Maps[name].MaxEntries = (*m).MaxEntries()
 	}
-	progs, err := loadPrograms(spec, replacements(&p.maps))
+	progs, err := loadPrograms(spec, p.abi, replacements(&p.maps))
 	if err != nil {
 		return err
 	}
 	sameXDP, err := sameProgram(p.xdp, progs.XDP)
 	sameTC, err2 := sameProgram(p.tc, progs.TC)
 	if err = errors.Join(err, err2); err != nil || sameXDP && sameTC {
-		if err := errors.Join(err, progs.XDP.Close(), progs.TC.Close()); err != nil {
+		if err := errors.Join(err, progs.close()); err != nil {
 			return err
 		}
 		return p.updateLinks() // an upgrade to another version may have ended before it pinned anything
@@ -59,9 +58,9 @@ func (p *Plane) upgrade() error {
 // some links run the old program and some the new one; both work on the same maps, and the next
 // Open finds a difference, in the pins or in the links, and goes on.
 func (p *Plane) replacePrograms(progs programs) error {
-	old := programs{XDP: p.xdp, TC: p.tc}
-	p.xdp, p.tc = progs.XDP, progs.TC
-	if err := errors.Join(old.XDP.Close(), old.TC.Close()); err != nil {
+	old := programs{XDP: p.xdp, TC: p.tc, Clock: p.ticks.prog}
+	p.use(progs)
+	if err := old.close(); err != nil {
 		return fmt.Errorf("close old programs: %w", err)
 	}
 	if err := p.updateLinks(); err != nil {

@@ -1,21 +1,26 @@
 package loader
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
+
+	"gabion/loader/table"
 )
 
 // flagFrags is BPF_F_XDP_HAS_FRAGS: the program takes packets of several buffers.
 const flagFrags = 1 << 5
 
-// programs are the two hooks, in the form the collection fills in.
+// programs are the two hooks and what reads the clock, in the form the collection fills in.
 type programs struct {
-	XDP *ebpf.Program `ebpf:"gabion_xdp"`
-	TC  *ebpf.Program `ebpf:"gabion_tc"`
+	XDP   *ebpf.Program `ebpf:"gabion_xdp"`
+	TC    *ebpf.Program `ebpf:"gabion_tc"`
+	Clock *ebpf.Program `ebpf:"gabion_clock"`
 }
 
 // newSpec returns the embedded object with its tables sized. It needs no privileges.
@@ -24,15 +29,20 @@ func newSpec(o Options) (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read embedded object: %w", err)
 	}
-	if o.MaxBans > 0 {
-		spec.Maps[bpfMapBans4].MaxEntries = o.MaxBans
-		spec.Maps[bpfMapBans6].MaxEntries = o.MaxBans
-	}
+	spec.Maps[bpfMapAny6].MaxEntries = 2 * any6Words(o.MaxBans)
 	if o.MaxAllows > 0 {
 		spec.Maps[bpfMapAllow4].MaxEntries = o.MaxAllows
 		spec.Maps[bpfMapAllow6].MaxEntries = o.MaxAllows
 	}
 	return spec, nil
+}
+
+// any6Words sizes one half of the IPv6 filter: 16 bits for each ban, between 32 KiB and 8 MiB.
+func any6Words(maxBans uint32) uint32 {
+	if maxBans == 0 || maxBans == DefaultMaxBans {
+		return 1 << usualWords6 // enough for a million, and still of use for ten
+	}
+	return 1 << table.BloomLog2For(int(maxBans), leastWords6+2, mostWords6)
 }
 
 // abiOf says what a spec's maps look like to other versions.
@@ -41,11 +51,43 @@ func abiOf(spec *ebpf.CollectionSpec) (bpfAbi, error) {
 		Classes:   spec.Maps[bpfMapClasses].MaxEntries,
 		MaxBans:   spec.Maps[bpfMapBans4].MaxEntries,
 		MaxAllows: spec.Maps[bpfMapAllow4].MaxEntries,
+		Any6Words: spec.Maps[bpfMapAny6].MaxEntries / 2,
 	}
 	if err := spec.Variables[bpfVarAbiVersion].Get(&abi.Version); err != nil {
 		return abi, fmt.Errorf("read ABI version of the embedded object: %w", err)
 	}
 	return abi, nil
+}
+
+// draw fills in what is this boot's own: the secret of the hashes and the kernel's clock.
+func draw(abi *bpfAbi, clock *ebpf.Program) error {
+	hz, err := measureHZ(clock)
+	if err != nil {
+		return err
+	}
+	abi.Hz, abi.TickShift = uint32(hz), tickShift(hz)
+	var secret [16]byte
+	rand.Read(secret[:]) // never fails (crypto/rand)
+	for i := range abi.HashKey {
+		abi.HashKey[i] = binary.NativeEndian.Uint64(secret[8*i:]) | 1
+	}
+	return nil
+}
+
+// setKnobs gives a spec the constants that go with the maps. A spec without one of them does not need it.
+func setKnobs(spec *ebpf.CollectionSpec, abi bpfAbi) error {
+	for name, value := range map[string]any{
+		bpfVarHashKey: abi.HashKey, bpfVarTickShift: abi.TickShift, bpfVarAny6Words: abi.Any6Words,
+	} {
+		v, ok := spec.Variables[name]
+		if !ok {
+			continue
+		}
+		if err := v.Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // useFrags lets the XDP program take jumbo frames where the kernel knows them (5.18).
@@ -65,9 +107,9 @@ func useFrags(spec *ebpf.CollectionSpec) error {
 }
 
 // loadPrograms verifies both hooks against the given maps.
-func loadPrograms(spec *ebpf.CollectionSpec, maps map[string]*ebpf.Map) (programs, error) {
+func loadPrograms(spec *ebpf.CollectionSpec, abi bpfAbi, maps map[string]*ebpf.Map) (programs, error) {
 	var progs programs
-	if err := useFrags(spec); err != nil {
+	if err := errors.Join(useFrags(spec), setKnobs(spec, abi)); err != nil {
 		return progs, err
 	}
 	err := spec.LoadAndAssign(&progs, &ebpf.CollectionOptions{MapReplacements: maps})
@@ -80,6 +122,8 @@ func loadPrograms(spec *ebpf.CollectionSpec, maps map[string]*ebpf.Map) (program
 // byName returns the maps under the names they have in C, which are also those of their pins.
 func byName(m *bpfMaps) map[string]**ebpf.Map {
 	return map[string]**ebpf.Map{
+		bpfMapViews: &m.Views, bpfMapAny4: &m.Any4, bpfMapAny6: &m.Any6, bpfMapCidrBits4: &m.CidrBits4,
+		bpfMapHosts4: &m.Hosts4, bpfMapHosts6: &m.Hosts6, bpfMapAllowBits: &m.AllowBits,
 		bpfMapAbi: &m.Abi, bpfMapAllow4: &m.Allow4, bpfMapAllow6: &m.Allow6,
 		bpfMapBans4: &m.Bans4, bpfMapBans6: &m.Bans6, bpfMapBudgets: &m.Budgets,
 		bpfMapClaims: &m.Claims, bpfMapClasses: &m.Classes, bpfMapConns: &m.Conns,
@@ -87,4 +131,32 @@ func byName(m *bpfMaps) map[string]**ebpf.Map {
 		bpfMapSuspects: &m.Suspects, bpfMapSampling: &m.Sampling, bpfMapSampled: &m.Sampled,
 		bpfMapSamples: &m.Samples,
 	}
+}
+
+// loadClock verifies the program that reads the clock, which needs no maps.
+func loadClock(spec *ebpf.CollectionSpec) (*ebpf.Program, error) {
+	prog, err := ebpf.NewProgram(spec.Programs[bpfProgGabionClock])
+	if err != nil {
+		return nil, fmt.Errorf("load program %s: %w", bpfProgGabionClock, err)
+	}
+	return prog, nil
+}
+
+// Bind gives another object, built from the same headers in bpf/, this plane's tables: it sets the
+// constants that go with them in spec, and returns the maps that spec has in common, for
+// ebpf.CollectionOptions. They stay the plane's.
+func (p *Plane) Bind(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
+	if err := setKnobs(spec, p.abi); err != nil {
+		return nil, fmt.Errorf("bind to data plane: %w", err)
+	}
+	out := map[string]*ebpf.Map{}
+	for name, m := range byName(&p.maps) {
+		want, ok := spec.Maps[name]
+		if !ok {
+			continue
+		}
+		want.MaxEntries = (*m).MaxEntries()
+		out[name] = *m
+	}
+	return out, nil
 }

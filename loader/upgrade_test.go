@@ -38,7 +38,7 @@ func mustLoadOlder(t *testing.T, p *Plane) programs {
 		first, rest := prog.Instructions[0], prog.Instructions[1:]
 		prog.Instructions = append(asm.Instructions{first, asm.Mov.Imm(asm.R0, 0)}, rest...)
 	}
-	progs, err := loadPrograms(spec, replacements(&p.maps))
+	progs, err := loadPrograms(spec, p.abi, replacements(&p.maps))
 	if err != nil {
 		t.Fatalf("load older programs: %+v", err)
 	}
@@ -236,7 +236,7 @@ func TestBPFToolSeesNamedFields(t *testing.T) {
 		t.Skip("SKIPPED: needs bpftool")
 	}
 	p := mustOpen(t, small(dir))
-	mustBan(t, p, ban("192.0.2.1/32", 0, inAnHour()), ban("2001:db8::/32", 0, inAnHour()))
+	mustBan(t, p, ban("192.0.2.0/24", 0, inAnHour()), ban("2001:db8::/32", 0, inAnHour()))
 	mustAllow(t, p, "198.51.100.0/24", "2001:db8:1::/48")
 	for name, fields := range map[string][]string{
 		"bans4":   {"prefixlen", "addr", "expiry", "decision_id", "hits", "class"},
@@ -246,7 +246,8 @@ func TestBPFToolSeesNamedFields(t *testing.T) {
 		"classes": {"mode", "origin"},
 		"stats":   {"received", "dropped_v4", "events_over_budget"},
 		"meters":  {"window", "limit"},
-		"abi":     {"version", "max_bans"},
+		"abi":     {"version", "max_bans", "hz", "tick_shift"},
+		"views":   {"scale", "half", "table", "flags"},
 	} {
 		out, err := exec.Command("bpftool", "map", "dump", "pinned", filepath.Join(dir, name)).CombinedOutput()
 		if err != nil {

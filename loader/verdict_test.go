@@ -81,38 +81,53 @@ func TestSwitchingAClassIsEffectiveAtOnce(t *testing.T) {
 	}
 }
 
-func TestABanEndsAtItsNanosecondAndTheClockIsTheKernels(t *testing.T) {
-	objs := mustLoadTest(t)
-	const end = 1_000_000
-	key := key4(netip.MustParsePrefix("192.0.2.1/32"))
-	if err := objs.Bans4.Put(&key, &testbpfBan{Expiry: end, Prefixlen: 32}); err != nil {
-		t.Fatal(err)
+func TestABanEndsAtItsTickAndTheClockIsTheKernels(t *testing.T) {
+	p := mustOpen(t, small(pinDir(t)))
+	objs := mustBindTest(t, p, nil)
+	for _, prefix := range []string{"192.0.2.1/32", "198.51.100.0/24", "2001:db8::1/128", "2001:db8:1::/48"} {
+		mustBan(t, p, ban(prefix, decision.ClassBan, inAnHour()))
+		e, ok, err := p.tables.family(netip.MustParsePrefix(prefix)).find(netip.MustParsePrefix(prefix))
+		if !ok || err != nil {
+			t.Fatalf("entry of %s: %v, %v", prefix, ok, err)
+		}
+		end := uint64(e.Expiry) << p.abi.TickShift
+		source := netip.MustParsePrefix(prefix).Addr().String()
+		for _, tt := range []struct {
+			name string
+			now  uint64 // jiffies
+			want uint32
+		}{
+			{"long before", 1, xdpDrop},
+			{"one jiffy before its end", end - 1, xdpDrop},
+			{"at its end", end, xdpPass},
+			{"long after its end", end << 4, xdpPass},
+		} {
+			t.Run(prefix+" "+tt.name, func(t *testing.T) {
+				mustSetJiffies(t, objs, tt.now)
+				if got := mustRun(t, objs.TestFilter, probe(t, source)); got != tt.want {
+					t.Errorf("program returned %d, want %d", got, tt.want)
+				}
+			})
+		}
 	}
-	if err := objs.Classes.Put(uint32(0), &testbpfClass{Mode: uint32(decision.ModeDrop)}); err != nil {
+}
+
+// Keys of the test object's clocks (enum clock in bpf/clock.h).
+const (
+	clockJiffies = uint32(0)
+	clockBoot    = uint32(1)
+)
+
+func mustSetJiffies(t testing.TB, objs *testbpfObjects, now uint64) {
+	t.Helper()
+	if err := objs.Clocks.Put(clockJiffies, &now); err != nil {
 		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		name string
-		now  uint64
-		want uint32
-	}{
-		{"long before", 1, xdpDrop},
-		{"one ns before its end", end - 1, xdpDrop},
-		{"at its end", end, xdpPass},
-		{"one ns after its end", end + 1, xdpPass},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			mustSetClock(t, objs, tt.now)
-			if got := mustRun(t, objs.TestFilter, probe(t, "192.0.2.1")); got != tt.want {
-				t.Errorf("program returned %d, want %d", got, tt.want)
-			}
-		})
 	}
 }
 
 func mustSetClock(t testing.TB, objs *testbpfObjects, now uint64) {
 	t.Helper()
-	if err := objs.Clocks.Put(uint32(0), &now); err != nil {
+	if err := objs.Clocks.Put(clockBoot, &now); err != nil {
 		t.Fatal(err)
 	}
 }

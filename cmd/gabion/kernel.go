@@ -213,7 +213,11 @@ func printCounters(w io.Writer, counters []kernelCounter) error {
 func printKernelDump(w io.Writer, st *kernelState, now time.Time) error {
 	var bans, allows, classes [][]string
 	for _, b := range st.Bans {
-		bans = append(bans, []string{b.Prefix.String(), b.Class, strconv.FormatUint(b.DecisionID, 10),
+		id := "-" // ids of hosts are the daemon's: gabion decisions list shows them
+		if b.DecisionID != 0 {
+			id = strconv.FormatUint(b.DecisionID, 10)
+		}
+		bans = append(bans, []string{b.Prefix.String(), b.Class, id,
 			localTime(b.Until), left(b.Until, now), strconv.FormatUint(b.Hits, 10)})
 	}
 	for _, al := range st.Allows {

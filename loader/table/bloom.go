@@ -79,3 +79,14 @@ func (b *Bloom) Reset() {
 		}
 	}
 }
+
+// HashAllow6 returns the word, of a power of two of them, and the bit in it, that stand for the /32
+// network of an allowed address, hi being the first eight bytes of any address in it.
+func HashAllow6(hi uint64, key [2]uint64, words int) (word int, bit uint) {
+	x := (hi >> 32) * key[0]
+	x ^= x >> 32
+	x *= key[1]
+	x ^= x >> 29
+	cell := int(x>>48) % (words * 64)
+	return cell / 64, uint(cell % 64)
+}

@@ -69,6 +69,7 @@ type Rule struct {
 	Until      time.Time
 	Hits       uint64 // packets; read from the kernel, ignored when written
 	Foreign    bool   // put in by other means than gabion, with bpftool; read from the kernel, ignored when written
+	Endless    bool   // Until is further away than the kernel can tell, some years; read from the kernel, ignored when written
 }
 
 // Allow is one entry of the kernel's allow tables; it wins over every ban.

@@ -191,7 +191,9 @@ func Nameless(want, have Rule) bool {
 }
 
 func alike(want, have Rule) bool {
-	return want.Prefix == have.Prefix && want.Class == have.Class && want.Until.Sub(have.Until).Abs() <= UntilSlack
+	apart := want.Until.Sub(have.Until)
+	sameEnd := apart.Abs() <= UntilSlack || have.Endless && apart > 0
+	return want.Prefix == have.Prefix && want.Class == have.Class && sameEnd
 }
 
 // Stronger reports whether a beats b: drop beats shadow, then the later end wins.

@@ -1,0 +1,254 @@
+package loader
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+
+	"gabion/loader/table"
+)
+
+// family is the ban tables of one address family, and their only writer. Its owner serialises calls.
+//
+// The order of writes is what readers rely on, who take no lock: an entry is in force with its bit in
+// front, which is set last and cleared first-come after the entry is gone; entries do not move within
+// a table; a new table or a new front is filled completely and then shown by one store; and what was
+// shown before is only touched again when every packet that may have seen it is done (sync).
+type family struct {
+	bits  int // of an address
+	key   [2]uint64
+	kind  hostKind
+	spec  *ebpf.MapSpec // of a host table
+	outer *ebpf.Map     // the tables, by size
+	shown *uint64       // the family's view
+	half  [2][]uint64   // of the front's map
+	limit int           // entries
+	log   *slog.Logger
+
+	view  view
+	hosts *hostTable
+	front front
+	trie  trie
+	cidr  *table.Cells // the /24s that the trie touches; nil for IPv6
+	known prefixes     // what is in the trie
+}
+
+// prefixes is a set of prefixes that knows their lengths.
+type prefixes struct {
+	in      map[netip.Prefix]struct{}
+	lengths [129]int
+}
+
+func (s *prefixes) has(p netip.Prefix) bool {
+	_, ok := s.in[p]
+	return ok
+}
+
+func (s *prefixes) add(p netip.Prefix) {
+	s.in[p] = struct{}{}
+	s.lengths[p.Bits()]++
+}
+
+func (s *prefixes) remove(p netip.Prefix) {
+	delete(s.in, p)
+	s.lengths[p.Bits()]--
+}
+
+// flags says what the packet path must reckon with.
+func (f *family) flags() uint8 {
+	flags := f.view.flags & viewAllowWide
+	if len(f.known.in) > 0 {
+		flags |= viewPrefixes
+	}
+	if f.bits == 32 {
+		return flags
+	}
+	for bits, n := range f.known.lengths[:48] {
+		switch {
+		case n > 0 && bits < 32:
+			flags |= viewWide
+		case n > 0:
+			flags |= viewMiddle
+		}
+	}
+	return flags
+}
+
+func (f *family) show(v view) {
+	if v != f.view {
+		f.view = v
+		show(f.shown, v)
+	}
+}
+
+func (f *family) showFlags() {
+	v := f.view
+	v.flags = f.flags()
+	f.show(v)
+}
+
+// size is the number of entries.
+func (f *family) size() int { return f.hosts.size() + len(f.known.in) }
+
+// put writes entries, each over the one of the same prefix, whose hits it keeps. It returns those for
+// which there was no room; all others are in force.
+func (f *family) put(entries []entry) (full []netip.Prefix, err error) {
+	if err := f.fit(f.newHosts(entries)); err != nil {
+		f.log.Warn("host table not resized, the trie takes what it cannot hold", "entries", f.size(), "err", err)
+	}
+	var rest []entry
+	for _, e := range entries {
+		placed, room := f.putHost(e)
+		switch {
+		case !room:
+			full = append(full, e.prefix)
+		case !placed:
+			rest = append(rest, e)
+		}
+	}
+	noRoom, err := f.putTrie(rest)
+	return append(full, noRoom...), err
+}
+
+// newHosts returns how many of the entries will need a slot.
+func (f *family) newHosts(entries []entry) int {
+	n := 0
+	for _, e := range entries {
+		if e.prefix.IsSingleIP() {
+			if _, ok := f.hosts.find(e.prefix.Addr()); !ok {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// putHost puts an entry into the host table when it belongs there.
+func (f *family) putHost(e entry) (placed, room bool) {
+	inTrie := f.known.has(e.prefix)
+	if !e.prefix.IsSingleIP() || inTrie {
+		return false, inTrie || f.size() < f.limit
+	}
+	addr := e.prefix.Addr()
+	_, had := f.hosts.find(addr)
+	if !had && f.size() >= f.limit {
+		return false, false
+	}
+	if !f.hosts.put(addr, e.Entry) {
+		return false, true
+	}
+	if !had {
+		f.front.add(e.prefix)
+	}
+	return true, true
+}
+
+// putTrie puts entries into the trie.
+func (f *family) putTrie(entries []entry) (full []netip.Prefix, err error) {
+	room := f.limit - f.size()
+	fits := entries[:0]
+	for _, e := range entries {
+		switch known := f.known.has(e.prefix); {
+		case known:
+			old, ok, err := f.trie.find(e.prefix)
+			if err != nil {
+				return full, err
+			}
+			if e.Hits = 0; ok {
+				e.Hits = old.Hits
+			}
+		case room <= 0:
+			full = append(full, e.prefix)
+			continue
+		default:
+			room--
+		}
+		fits = append(fits, e)
+	}
+	if len(fits) == 0 {
+		return full, nil
+	}
+	noRoom, err := f.trie.put(fits)
+	refused := map[netip.Prefix]bool{}
+	for _, p := range noRoom {
+		refused[p] = true
+	}
+	for _, e := range fits {
+		if !refused[e.prefix] {
+			f.learn(e.prefix)
+		}
+	}
+	return append(full, noRoom...), err
+}
+
+// learn makes packets look for an entry that is in the trie.
+func (f *family) learn(p netip.Prefix) {
+	if f.known.has(p) {
+		return
+	}
+	f.known.add(p)
+	if f.cidr != nil {
+		f.cidr.Add(range4(p))
+	}
+	f.showFlags()
+	f.front.add(p)
+}
+
+// remove takes out the entry of exactly this prefix, if there is one.
+func (f *family) remove(p netip.Prefix) error {
+	if p.IsSingleIP() && f.hosts.remove(p.Addr()) {
+		f.front.remove(p)
+		return nil
+	}
+	return f.removeTrie(p)
+}
+
+func (f *family) removeTrie(p netip.Prefix) error {
+	// Also one that is not known: it may have been put in by hand.
+	if err := f.trie.remove(p); err != nil || !f.known.has(p) {
+		return err
+	}
+	f.known.remove(p)
+	f.front.remove(p)
+	if f.cidr != nil {
+		f.cidr.Remove(range4(p))
+	}
+	f.showFlags()
+	return nil
+}
+
+// find returns the entry of exactly this prefix.
+func (f *family) find(p netip.Prefix) (entry, bool, error) {
+	if p.IsSingleIP() {
+		if e, ok := f.hosts.find(p.Addr()); ok {
+			return entry{prefix: p, Entry: e}, true, nil
+		}
+	}
+	return f.trie.find(p)
+}
+
+// fit makes room for more hosts, or gives some back, when that is worth it.
+func (f *family) fit(more int) error {
+	n := f.hosts.size() + more
+	want := f.kind.log2For(n)
+	used := f.hosts.size() + f.hosts.tombstones()
+	switch {
+	case want > f.hosts.log2 || want < f.hosts.log2-2:
+	case f.front.worn(f.size() + more):
+	case used > f.hosts.slots()/2 && f.hosts.tombstones() > f.hosts.slots()/16:
+	default:
+		return nil
+	}
+	return f.rebuild(more, nil, nil)
+}
+
+// sync returns when every packet that began before is done.
+func (f *family) sync() error {
+	// An update of a map of maps waits for that (maybe_wait_bpf_programs in kernel/bpf/syscall.c).
+	if err := f.outer.Put(uint32(f.hosts.log2), f.hosts.m); err != nil {
+		return fmt.Errorf("wait for running programs: %w", err)
+	}
+	return nil
+}

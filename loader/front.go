@@ -1,0 +1,107 @@
+package loader
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"gabion/loader/table"
+)
+
+// front is the filter that says of most addresses that no ban touches them.
+type front interface {
+	// add is called after the entry is in force, and makes packets look for it.
+	add(netip.Prefix)
+	// remove is called after the entry is gone.
+	remove(netip.Prefix)
+	// worn says that a new one would serve better: for n entries it has the wrong size, or too many
+	// bits stand for nothing.
+	worn(n int) bool
+	scale() uint8
+}
+
+// front4 has a bit for each part of the address space.
+type front4 struct {
+	*table.Cells
+	shift uint8
+}
+
+func newFront4(half []uint64, n int) (front, error) {
+	shift := table.ShiftFor(n)
+	cells, err := table.NewCells(half, shift)
+	if err != nil {
+		return nil, err
+	}
+	cells.Reset()
+	return &front4{Cells: cells, shift: shift}, nil
+}
+
+func (f *front4) add(p netip.Prefix)    { f.Add(range4(p)) }
+func (f *front4) remove(p netip.Prefix) { f.Remove(range4(p)) }
+func (f *front4) scale() uint8          { return f.shift }
+
+// worn allows for a quarter of the entries, so that a set that stays at one size does not go to and fro.
+func (f *front4) worn(n int) bool {
+	want := table.ShiftFor(n)
+	return want < f.shift || want > f.shift+2
+}
+
+// range4 returns the first and the last address of a prefix.
+func range4(p netip.Prefix) (first, last uint32) {
+	a := p.Addr().As4()
+	first = binary.BigEndian.Uint32(a[:])
+	return first, first | uint32(1<<(32-p.Bits())-1)
+}
+
+// front6 is a Bloom filter, so what is removed leaves its bits behind.
+type front6 struct {
+	*table.Bloom
+	log2    int
+	most    int // log2 of the words there are
+	added   int
+	removed int
+}
+
+// Words of the IPv6 filter, as log2. The most is that of the map.
+const (
+	leastWords6 = 10
+	usualWords6 = 18
+	mostWords6  = 20
+)
+
+func newFront6(half []uint64, n int, key [2]uint64) (front, error) {
+	most := bitLen(len(half))
+	log2 := table.BloomLog2For(n, leastWords6, most)
+	bloom, err := table.NewBloom(half, log2, key)
+	if err != nil {
+		return nil, err
+	}
+	bloom.Reset()
+	return &front6{Bloom: bloom, log2: log2, most: most}, nil
+}
+
+func bitLen(words int) int {
+	n := 0
+	for words > 1 {
+		words, n = words/2, n+1
+	}
+	return n
+}
+
+func (f *front6) add(p netip.Prefix) {
+	f.added++
+	high := table.Key6Of(p.Addr()).Hi
+	switch {
+	case p.Bits() >= 48:
+		f.Add(table.Item48(high))
+	case p.Bits() >= 32:
+		f.Add(table.Item32(high))
+	}
+}
+
+func (f *front6) remove(netip.Prefix) { f.removed++ }
+func (f *front6) scale() uint8        { return uint8(f.log2) }
+
+func (f *front6) worn(n int) bool {
+	want := table.BloomLog2For(n, leastWords6, f.most)
+	return want > f.log2 || want < f.log2-2 || f.removed > 1024 && f.removed > f.added/2
+}

@@ -1,0 +1,126 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+
+	"gabion/loader/table"
+)
+
+// hosts is a table of banned hosts, of either family.
+type hosts interface {
+	find(netip.Addr) (table.Entry, bool)
+	put(netip.Addr, table.Entry) bool
+	remove(netip.Addr) bool
+	addHits(netip.Addr, uint64) bool
+	all() iter.Seq2[netip.Addr, table.Entry]
+	size() int
+	slots() int
+	tombstones() int
+}
+
+// hosted is a table.Hosts with addresses for keys.
+type hosted[K comparable] struct {
+	t    table.Hosts[K]
+	key  func(netip.Addr) K
+	addr func(K) netip.Addr
+}
+
+func (h hosted[K]) find(a netip.Addr) (table.Entry, bool)  { return h.t.Find(h.key(a)) }
+func (h hosted[K]) put(a netip.Addr, e table.Entry) bool   { return h.t.Put(h.key(a), e) }
+func (h hosted[K]) remove(a netip.Addr) bool               { return h.t.Remove(h.key(a)) }
+func (h hosted[K]) addHits(a netip.Addr, hits uint64) bool { return h.t.AddHits(h.key(a), hits) }
+func (h hosted[K]) size() int                              { return h.t.Len() }
+func (h hosted[K]) slots() int                             { return h.t.Slots() }
+func (h hosted[K]) tombstones() int                        { return h.t.Tombstones() }
+func (h hosted[K]) all() iter.Seq2[netip.Addr, table.Entry] {
+	return func(yield func(netip.Addr, table.Entry) bool) {
+		for k, e := range h.t.All() {
+			if !yield(h.addr(k), e) {
+				return
+			}
+		}
+	}
+}
+
+// hostTable is a hosts in a kernel map. Its memory stays as long as somebody reads it: a walk through a
+// million entries must not hold up a ban, which may replace the table.
+type hostTable struct {
+	hosts
+	log2  int // of its lines
+	m     *ebpf.Map
+	mem   memory
+	users int // the family, and walks
+}
+
+// hostKind is what the tables of the two families do differently.
+type hostKind struct {
+	lines   func(log2 int) int // of 64 bytes, that a table takes
+	log2For func(n int) int    // for n entries
+	open    func(words []uint64, log2 int, key [2]uint64) (hosts, error)
+}
+
+// Sizes of a host table, as log2 of its lines.
+const (
+	leastLog2 = 6
+	mostLog2  = 26
+)
+
+func kind4() hostKind {
+	return hostKind{
+		lines:   table.Lines4,
+		log2For: func(n int) int { return table.Log2For4(n, leastLog2, mostLog2) },
+		open: func(words []uint64, log2 int, key [2]uint64) (hosts, error) {
+			t, err := table.NewHosts4(words, log2, key)
+			return hosted[uint32]{t, table.Key4Of, table.Addr4}, err
+		},
+	}
+}
+
+func kind6() hostKind {
+	return hostKind{
+		lines:   table.Lines6,
+		log2For: func(n int) int { return table.Log2For6(n, leastLog2, mostLog2) },
+		open: func(words []uint64, log2 int, key [2]uint64) (hosts, error) {
+			t, err := table.NewHosts6(words, log2, key)
+			return hosted[table.Key6]{t, table.Key6Of, table.Key6.Addr}, err
+		},
+	}
+}
+
+// newHostTable makes an empty table that the kernel does not know of yet.
+func (k hostKind) newHostTable(spec *ebpf.MapSpec, log2 int, key [2]uint64) (*hostTable, error) {
+	spec = spec.Copy()
+	spec.MaxEntries = uint32(k.lines(log2))
+	m, err := ebpf.NewMap(spec)
+	if err != nil {
+		return nil, fmt.Errorf("make a host table of %d lines: %w", spec.MaxEntries, err)
+	}
+	return k.openHostTable(m, log2, key, false)
+}
+
+// openHostTable takes over a table of the kernel, and its handle.
+func (k hostKind) openHostTable(m *ebpf.Map, log2 int, key [2]uint64, readOnly bool) (*hostTable, error) {
+	mem, err := mapMemory(m, readOnly)
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	h, err := k.open(mem.words, log2, key)
+	if err != nil {
+		return nil, errors.Join(err, mem.unmap(), m.Close())
+	}
+	return &hostTable{hosts: h, log2: log2, m: m, mem: mem, users: 1}, nil
+}
+
+// release gives up one use of the table; the last one gives its memory back.
+func (t *hostTable) release() error {
+	t.users--
+	if t.users > 0 {
+		return nil
+	}
+	return errors.Join(t.mem.unmap(), t.m.Close())
+}

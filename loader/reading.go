@@ -1,0 +1,201 @@
+package loader
+
+import (
+	"fmt"
+	"iter"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+
+	"gabion/loader/table"
+	"gabion/userspace/decision"
+)
+
+// Bans reads every ban with its hits, IPv4 first, also those that are over or were made by hand (these
+// may have no end: a zero Until). What changes meanwhile may come twice or not at all. The moment
+// that Until says is computed from the clocks of now, so it moves by as much as the wall clock is set.
+//
+// An entry made by hand, which packets are not looked for yet, is in force from this reading on when the
+// Plane is open for writing.
+func (p *Plane) Bans() iter.Seq2[decision.Rule, error] {
+	return func(yield func(decision.Rule, error) bool) {
+		now, err := p.startReading()
+		if err != nil {
+			yield(decision.Rule{}, fmt.Errorf("read bans: %w", err))
+			return
+		}
+		for _, f := range []*family{p.tables.v4, p.tables.v6} {
+			for e, err := range p.entries(f) {
+				if err != nil {
+					err = fmt.Errorf("read bans: %w", err)
+				}
+				if !yield(ruleOf(e, now), err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// BanHit returns the ban of exactly this prefix, and whether there is one.
+func (p *Plane) BanHit(prefix netip.Prefix) (decision.Rule, bool, error) {
+	if err := checkPrefix(prefix); err != nil {
+		return decision.Rule{}, false, fmt.Errorf("look up ban: %w", err)
+	}
+	now, err := p.startReading()
+	if err != nil {
+		return decision.Rule{}, false, fmt.Errorf("look up ban: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e, ok, err := p.tables.family(prefix).find(prefix)
+	if err != nil || !ok {
+		return decision.Rule{}, false, err
+	}
+	return ruleOf(e, now), true, nil
+}
+
+func ruleOf(e entry, now moment) decision.Rule {
+	r := decision.Rule{
+		Prefix: e.prefix, Class: decision.Class(e.Class), DecisionID: e.ID, Hits: e.Hits, Foreign: e.foreign,
+	}
+	end, ends := now.until(e.Expiry)
+	r.Endless = !ends
+	if ends || !e.foreign {
+		r.Until = end
+	}
+	return r
+}
+
+// startReading makes the tables of a Plane that only reads those that are in use now.
+func (p *Plane) startReading() (moment, error) {
+	now, err := p.ticks.now()
+	if err != nil || p.lock != nil {
+		return now, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := &p.tables
+	if t.v4 == nil {
+		t.v4 = &family{bits: 32, kind: kind4(), outer: p.maps.Hosts4, trie: lpm[bpfPrefix4]{p.maps.Bans4, key4, prefix4}}
+		t.v6 = &family{bits: 128, kind: kind6(), outer: p.maps.Hosts6, trie: lpm[bpfPrefix6]{p.maps.Bans6, key6, prefix6}}
+	}
+	for i, f := range []*family{viewWord4: t.v4, viewWord6: t.v6} {
+		f.key = p.abi.HashKey
+		// Not by memory: a handle for reading only cannot be mapped to be shared.
+		var word uint64
+		if err := p.maps.Views.Lookup(uint32(i), &word); err != nil {
+			return now, fmt.Errorf("read view: %w", err)
+		}
+		if err := f.follow(viewOf(word)); err != nil {
+			return now, err
+		}
+	}
+	return now, nil
+}
+
+// follow opens the table in use, v being what the writer shows, if it is another one than the last time.
+func (f *family) follow(v view) error {
+	var m *ebpf.Map
+	if err := f.outer.Lookup(uint32(v.table), &m); err != nil {
+		return fmt.Errorf("open the host table: %w", err)
+	}
+	if f.hosts != nil && sameMap(f.hosts.m, m) {
+		return m.Close()
+	}
+	next, err := f.kind.openHostTable(m, int(v.table), f.key, true)
+	if err != nil {
+		return err
+	}
+	if old := f.hosts; old != nil {
+		if err := old.release(); err != nil {
+			return err
+		}
+	}
+	f.hosts, f.view = next, v
+	return nil
+}
+
+func sameMap(a, b *ebpf.Map) bool {
+	infoA, errA := a.Info()
+	infoB, errB := b.Info()
+	if errA != nil || errB != nil {
+		return false
+	}
+	idA, okA := infoA.ID()
+	idB, okB := infoB.ID()
+	return okA && okB && idA == idB
+}
+
+// entries walks a family's tables. It holds the lock only to read the next few: a walk through a million
+// entries must not hold up a ban. The table that it began with stays readable to its end.
+func (p *Plane) entries(f *family) iter.Seq2[entry, error] {
+	return func(yield func(entry, error) bool) {
+		if !p.walkHosts(f, yield) {
+			return
+		}
+		for e, err := range f.trie.all() {
+			if err == nil && e.foreign {
+				p.learn(f, e.prefix)
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// learn makes packets look for an entry that was put into the trie by hand.
+func (p *Plane) learn(f *family, prefix netip.Prefix) {
+	if p.lock == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok, err := f.trie.find(prefix); ok && err == nil { // it may be gone again
+		f.learn(prefix)
+	}
+}
+
+// walkHosts yields the hosts and says whether to go on.
+func (p *Plane) walkHosts(f *family, yield func(entry, error) bool) bool {
+	p.mu.Lock()
+	t := f.hosts
+	t.users++
+	p.mu.Unlock()
+	next, stop := iter.Pull2(t.all())
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		stop()
+		if err := t.release(); err != nil {
+			p.log.Warn("old host table not given back", "err", err)
+		}
+	}()
+	part := make([]entry, 0, chunk)
+	for {
+		part = p.nextHosts(part[:0], next)
+		for _, e := range part {
+			if !yield(e, nil) {
+				return false
+			}
+		}
+		if len(part) < chunk {
+			return true
+		}
+	}
+}
+
+// nextHosts reads the next chunk of hosts.
+func (p *Plane) nextHosts(part []entry, next func() (netip.Addr, table.Entry, bool)) []entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(part) < chunk {
+		addr, e, ok := next()
+		if !ok {
+			break
+		}
+		part = append(part, entry{prefix: netip.PrefixFrom(addr, addr.BitLen()), Entry: e})
+	}
+	return part
+}

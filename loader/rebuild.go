@@ -1,0 +1,253 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// rebuilt is the host table and the front that will take over from those in use.
+type rebuilt struct {
+	*family
+	hosts *hostTable
+	front front
+	moved []netip.Prefix // hosts of the trie that found a slot
+	rest  []entry        // hosts that found none
+}
+
+// rebuild moves the family's hosts to a new table with room for more, and its marks to a new front. On
+// the way it leaves out what is gone and puts in what is new, hosts of which the kernel sees all at
+// once. Packets are judged all the time, and one that is banned before and after is banned in between.
+//
+// When it fails, what was in use stays in use.
+func (f *family) rebuild(more int, put []entry, gone map[netip.Prefix]struct{}) error {
+	if err := f.sync(); err != nil { // the other half may be the one that was in use a moment ago
+		return err
+	}
+	next, err := f.newTables(f.size() + more + len(put))
+	if err != nil {
+		return err
+	}
+	old := f.hosts
+	if err := next.fill(put, gone); err != nil {
+		return errors.Join(err, next.abandon())
+	}
+	if err := f.takeOver(next); err != nil {
+		return errors.Join(err, next.abandon())
+	}
+	for addr, e := range old.all() {
+		if e.Hits > 0 {
+			f.hosts.addHits(addr, e.Hits)
+		}
+	}
+	var errs []error
+	for _, p := range next.moved {
+		errs = append(errs, f.forget(p))
+	}
+	if old.log2 != f.hosts.log2 {
+		errs = append(errs, f.outer.Delete(uint32(old.log2)))
+	}
+	return errors.Join(append(errs, old.release())...)
+}
+
+func (f *family) newTables(n int) (*rebuilt, error) {
+	other := f.half[1-f.view.half]
+	front, err := f.newFront(other, n)
+	if err != nil {
+		return nil, err
+	}
+	hosts, err := f.kind.newHostTable(f.spec, f.kind.log2For(n), f.key)
+	if err != nil {
+		return nil, err
+	}
+	return &rebuilt{family: f, hosts: hosts, front: front}, nil
+}
+
+func (f *family) newFront(half []uint64, n int) (front, error) {
+	if f.bits == 32 {
+		return newFront4(half, n)
+	}
+	return newFront6(half, n, f.key)
+}
+
+// fill copies what stays and puts in what is new.
+func (r *rebuilt) fill(put []entry, gone map[netip.Prefix]struct{}) error {
+	for _, e := range put {
+		if e.prefix.IsSingleIP() {
+			r.place(e)
+		}
+	}
+	for addr, e := range r.family.hosts.all() {
+		p := netip.PrefixFrom(addr, addr.BitLen())
+		if _, ok := gone[p]; ok {
+			continue
+		}
+		r.place(entry{prefix: p, Entry: e})
+	}
+	for p := range r.known.in {
+		if _, ok := gone[p]; ok {
+			continue
+		}
+		if err := r.carry(p); err != nil {
+			return err
+		}
+	}
+	return r.settle()
+}
+
+// place gives a host a slot, unless it has one, which is then a newer entry.
+func (r *rebuilt) place(e entry) {
+	addr := e.prefix.Addr()
+	if _, ok := r.hosts.find(addr); ok {
+		return
+	}
+	slot := e.Entry
+	slot.Hits = 0 // they come once the old table counts no more
+	if !r.hosts.put(addr, slot) {
+		r.rest = append(r.rest, e)
+		return
+	}
+	r.front.add(e.prefix)
+}
+
+// carry takes an entry of the trie along: a host that finds a slot now leaves it.
+func (r *rebuilt) carry(p netip.Prefix) error {
+	if !p.IsSingleIP() {
+		r.front.add(p)
+		return nil
+	}
+	if _, ok := r.hosts.find(p.Addr()); ok {
+		r.moved = append(r.moved, p)
+		return nil
+	}
+	e, ok, err := r.trie.find(p)
+	if err != nil {
+		return err
+	}
+	if ok && r.hosts.put(p.Addr(), e.Entry) {
+		r.moved = append(r.moved, p)
+	}
+	r.front.add(p)
+	return nil
+}
+
+// settle puts what found no slot into the trie, before the table it was in goes out of use.
+func (r *rebuilt) settle() error {
+	full, err := r.trie.put(r.rest)
+	if err != nil {
+		return err
+	}
+	if len(full) > 0 {
+		return fmt.Errorf("no room in the trie for %d hosts that found none in the table", len(full))
+	}
+	for _, e := range r.rest {
+		r.learn(e.prefix)
+		r.front.add(e.prefix)
+	}
+	return nil
+}
+
+// abandon undoes what fill has done to the trie, where the hosts of rest have an entry of their own.
+func (r *rebuilt) abandon() error {
+	errs := []error{r.hosts.release()}
+	for _, e := range r.rest {
+		if _, ok := r.family.hosts.find(e.prefix.Addr()); ok && r.known.has(e.prefix) {
+			errs = append(errs, r.forget(e.prefix))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// takeOver shows the new tables, and returns when no packet sees the old ones any more. A table of the
+// same size replaces the old one in its place, just before the new front is shown: in between, the
+// old front marks all that both tables hold.
+func (f *family) takeOver(next *rebuilt) error {
+	if err := f.outer.Put(uint32(next.hosts.log2), next.hosts.m); err != nil {
+		return fmt.Errorf("put a host table in place: %w", err)
+	}
+	f.hosts, f.front = next.hosts, next.front
+	f.show(view{
+		scale: f.front.scale(), half: 1 - f.view.half, table: uint8(f.hosts.log2), flags: f.flags(),
+	})
+	return f.sync()
+}
+
+// forget takes an entry out of the trie that has no mark of its own in front: there is one for the slot
+// that the host has now, or none at all.
+func (f *family) forget(p netip.Prefix) error {
+	if err := f.trie.remove(p); err != nil {
+		return err
+	}
+	f.known.remove(p)
+	if f.cidr != nil {
+		f.cidr.Remove(range4(p))
+	}
+	f.showFlags()
+	return nil
+}
+
+// swap puts some entries in and takes others out, the hosts all at once.
+func (f *family) swap(put []entry, remove []netip.Prefix) (full []netip.Prefix, err error) {
+	gone := make(map[netip.Prefix]struct{}, len(remove))
+	for _, p := range remove {
+		gone[p] = struct{}{}
+	}
+	put, full = f.cut(put, gone)
+	var wide []entry
+	for _, e := range put {
+		delete(gone, e.prefix)
+		if !e.prefix.IsSingleIP() {
+			wide = append(wide, e)
+		}
+	}
+	noRoom, err := f.putTrie(wide)
+	full = append(full, noRoom...)
+	if err != nil {
+		return full, err
+	}
+	if err := f.rebuild(0, put, gone); err != nil {
+		return full, err
+	}
+	var errs []error
+	for p := range gone {
+		if f.known.has(p) {
+			errs = append(errs, f.forget(p))
+		}
+	}
+	return full, errors.Join(errs...)
+}
+
+// cut leaves out the new entries for which there will be no room.
+func (f *family) cut(put []entry, gone map[netip.Prefix]struct{}) (fits []entry, full []netip.Prefix) {
+	room := f.limit - f.size()
+	for p := range gone {
+		if f.has(p) {
+			room++
+		}
+	}
+	for _, e := range put {
+		_, leaves := gone[e.prefix]
+		switch {
+		case f.has(e.prefix):
+			if leaves {
+				room-- // it stays after all
+			}
+		case room <= 0:
+			full = append(full, e.prefix)
+			continue
+		default:
+			room--
+		}
+		fits = append(fits, e)
+	}
+	return fits, full
+}
+
+func (f *family) has(p netip.Prefix) bool {
+	if p.IsSingleIP() {
+		if _, ok := f.hosts.find(p.Addr()); ok {
+			return true
+		}
+	}
+	return f.known.has(p)
+}

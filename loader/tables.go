@@ -1,0 +1,158 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+
+	"gabion/loader/table"
+)
+
+// tables is the memory that the ban lookup reads, mapped, and the families that write it.
+type tables struct {
+	views, any4, any6, cidr4, allow memory
+	v4, v6                          *family
+}
+
+// Words of the map views.
+const (
+	viewWord4 = 0
+	viewWord6 = 1
+)
+
+// openTables maps the ban tables and makes them ready for writing. What is in them stays in force all
+// the time. It makes good what a writer left that died in the middle: the marks in front are made
+// anew, and tables that nobody sees are given back.
+func (p *Plane) openTables() error {
+	t := &p.tables
+	for m, mem := range map[*ebpf.Map]*memory{
+		p.maps.Views: &t.views, p.maps.Any4: &t.any4, p.maps.Any6: &t.any6,
+		p.maps.CidrBits4: &t.cidr4, p.maps.AllowBits: &t.allow,
+	} {
+		var err error
+		if *mem, err = mapMemory(m, false); err != nil {
+			return err
+		}
+	}
+	spec, err := newSpec(Options{})
+	if err != nil {
+		return err
+	}
+	half4, half6 := len(t.any4.words)/2, len(t.any6.words)/2
+	cidr, err := table.NewCells(t.cidr4.words, table.MinShift)
+	if err != nil {
+		return err
+	}
+	t.v4 = &family{
+		bits: 32, kind: kind4(), spec: spec.Maps[bpfMapHosts4].InnerMap, outer: p.maps.Hosts4,
+		shown: &t.views.words[viewWord4], half: [2][]uint64{t.any4.words[:half4], t.any4.words[half4:]}, cidr: cidr,
+		trie: lpm[bpfPrefix4]{p.maps.Bans4, key4, prefix4},
+	}
+	t.v6 = &family{
+		bits: 128, kind: kind6(), spec: spec.Maps[bpfMapHosts6].InnerMap, outer: p.maps.Hosts6,
+		shown: &t.views.words[viewWord6], half: [2][]uint64{t.any6.words[:half6], t.any6.words[half6:]},
+		trie: lpm[bpfPrefix6]{p.maps.Bans6, key6, prefix6},
+	}
+	for _, f := range []*family{t.v4, t.v6} {
+		f.key, f.limit, f.log = p.abi.HashKey, p.maxBans, p.log
+		f.known.in = map[netip.Prefix]struct{}{}
+		if err := f.open(); err != nil {
+			return err
+		}
+	}
+	return p.markAllows()
+}
+
+// open takes over the table in use, or makes the first one.
+func (f *family) open() error {
+	f.view = shown(f.shown)
+	var m *ebpf.Map
+	err := f.outer.Lookup(uint32(f.view.table), &m)
+	switch {
+	case errors.Is(err, ebpf.ErrKeyNotExist):
+		f.hosts, err = f.kind.newHostTable(f.spec, leastLog2, f.key)
+	case err != nil:
+		return fmt.Errorf("open the host table: %w", err)
+	default:
+		f.hosts, err = f.kind.openHostTable(m, int(f.view.table), f.key, false)
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.sync(); err != nil { // a new table comes in place with it
+		return err
+	}
+	if err := f.mark(); err != nil {
+		return err
+	}
+	for log2 := range f.outer.MaxEntries() {
+		if log2 == uint32(f.hosts.log2) {
+			continue
+		}
+		if err := f.outer.Delete(log2); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("give an old host table back: %w", err)
+		}
+	}
+	return nil
+}
+
+// mark fills a new front with what is in the tables, and shows it.
+func (f *family) mark() error {
+	var trie []netip.Prefix
+	for e, err := range f.trie.all() {
+		if err != nil {
+			return err
+		}
+		// A writer that died while it moved a host has left two entries.
+		if _, moved := f.hosts.find(e.prefix.Addr()); moved && e.prefix.IsSingleIP() && !e.foreign {
+			if err := f.trie.remove(e.prefix); err != nil {
+				return err
+			}
+			continue
+		}
+		trie = append(trie, e.prefix)
+	}
+	next, err := f.newFront(f.half[1-f.view.half], f.hosts.size()+len(trie))
+	if err != nil {
+		return err
+	}
+	f.front = next
+	for addr := range f.hosts.all() {
+		f.front.add(netip.PrefixFrom(addr, addr.BitLen()))
+	}
+	for _, p := range trie {
+		f.known.add(p)
+		f.front.add(p)
+		if f.cidr != nil {
+			f.cidr.Add(range4(p))
+		}
+	}
+	f.show(view{scale: f.front.scale(), half: 1 - f.view.half, table: uint8(f.hosts.log2), flags: f.flags()})
+	if f.cidr != nil {
+		f.cidr.Trim()
+	}
+	return f.sync()
+}
+
+func (t *tables) close() error {
+	var errs []error
+	for _, f := range []*family{t.v4, t.v6} {
+		if f != nil && f.hosts != nil {
+			errs = append(errs, f.hosts.release())
+		}
+	}
+	for _, m := range []*memory{&t.views, &t.any4, &t.any6, &t.cidr4, &t.allow} {
+		errs = append(errs, m.unmap())
+	}
+	return errors.Join(errs...)
+}
+
+// family returns the tables that hold a prefix.
+func (t *tables) family(p netip.Prefix) *family {
+	if p.Addr().Is4() {
+		return t.v4
+	}
+	return t.v6
+}
