@@ -7,28 +7,30 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// machine is the computer that qemu plays: two processors, no disk, no network device, two serial
-// lines. The first has the kernel's messages, the second is that of package plan.
+// machine is the computer that qemu plays: no disk, no network device, two serial lines. The first has
+// the kernel's messages, the second is that of package plan.
 type machine struct {
+	cpus              int
 	kernel, initramfs string        // files
 	console           string        // file that the first serial line is written to
 	limit             time.Duration // after which it is turned off
 }
 
 // bootOptions make a kernel that is in trouble end at once, and turn off what costs an emulator much
-// and tests nothing of ours.
-const bootOptions = "console=ttyS0 panic=-1 oops=panic mitigations=off nokaslr loglevel=5"
+// and tests nothing of ours: reading the HPET for the time, waiting out grace periods.
+const bootOptions = "console=ttyS0 panic=-1 oops=panic mitigations=off nokaslr loglevel=5 tsc=reliable rcupdate.rcu_expedited=1"
 
 // run boots the machine, gives its second serial line to s and returns when it is off.
 func (m machine) run(ctx context.Context, s *session) error {
 	limited, cancel := context.WithTimeout(ctx, m.limit)
 	defer cancel()
 	args := append(accelerator("/dev/kvm", "/sys/module"),
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none", "-m", "3072", "-smp", "2",
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none", "-m", "3072", "-smp", strconv.Itoa(m.cpus),
 		"-serial", "file:"+m.console, "-serial", "stdio",
 		"-kernel", m.kernel, "-initrd", m.initramfs, "-append", bootOptions)
 	cmd := exec.CommandContext(limited, "qemu-system-x86_64", args...)

@@ -31,6 +31,7 @@ type options struct {
 	tests   string // as go test -run
 	cache   string
 	limit   time.Duration // for one machine
+	verbose bool
 }
 
 func main() {
@@ -40,6 +41,7 @@ func main() {
 	flag.StringVar(&o.tests, "run", "", "run only tests that match, as go test -run (default all)")
 	flag.StringVar(&o.cache, "cache", "", "directory of downloaded kernels (default gabion/kernels in the user's cache directory)")
 	flag.DurationVar(&o.limit, "limit", 30*time.Minute, "turn a machine off after this long")
+	flag.BoolVar(&o.verbose, "v", false, "show all that tests say, while they say it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
@@ -87,7 +89,7 @@ func run(ctx context.Context, o options, w io.Writer) (failed bool, err error) {
 		}
 		fmt.Fprintf(w, "Linux %s (Debian %s)\n", s.name, k.version)
 		t := tally.New(w)
-		if err := tests.runIn(ctx, k, tmp, o.limit, t, w); err != nil {
+		if err := tests.runIn(ctx, k, tmp, o, t, w); err != nil {
 			return true, err
 		}
 		failed = failed || t.Failed() > 0
@@ -117,9 +119,9 @@ func chooseSeries(names string) ([]series, error) {
 }
 
 // runIn boots a kernel with the tests and counts what they say in t.
-func (s *suite) runIn(ctx context.Context, k kernel, tmp string, limit time.Duration, t *tally.Tally, w io.Writer) error {
+func (s *suite) runIn(ctx context.Context, k kernel, tmp string, o options, t *tally.Tally, w io.Writer) error {
 	m := machine{
-		kernel: k.image, initramfs: filepath.Join(tmp, "initramfs"), console: filepath.Join(tmp, "console"), limit: limit,
+		cpus: k.cpus, kernel: k.image, initramfs: filepath.Join(tmp, "initramfs"), console: filepath.Join(tmp, "console"), limit: o.limit,
 	}
 	if err := os.Remove(m.console); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -130,6 +132,9 @@ func (s *suite) runIn(ctx context.Context, k kernel, tmp string, limit time.Dura
 	}
 	guest := newSession(p.Nonce, t)
 	guest.partial = s.run != ""
+	if o.verbose {
+		guest.echo = w
+	}
 	if err := m.run(ctx, guest); err != nil {
 		return err
 	}

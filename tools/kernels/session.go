@@ -10,6 +10,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"time"
 
 	"gabion/tools/gotest/tally"
 	"gabion/tools/kernels/plan"
@@ -22,6 +23,7 @@ type session struct {
 	release string            // of the kernel, as it says itself; "" before it is up
 	files   map[string][]byte // by package/name
 	partial bool              // a package may have no test to run
+	echo    io.Writer         // of all that tests say; may be nil
 
 	current *reader // of the test that runs
 	done    bool
@@ -61,6 +63,9 @@ func (s *session) take(ctx context.Context, line string) error {
 	if !ok {
 		if s.current == nil {
 			return nil
+		}
+		if s.echo != nil {
+			fmt.Fprintf(s.echo, "%s %s", time.Now().Format(time.TimeOnly), strings.TrimPrefix(line, "\x16"))
 		}
 		_, err := io.WriteString(s.current.in, line)
 		return err
