@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"gabion/loader/table"
@@ -216,5 +217,61 @@ func TestAReaderFollowsTheWriterToItsNextTable(t *testing.T) {
 	}
 	if err := r.Ban([]decision.Rule{ban("192.0.2.1/32", 0, inAnHour())}); !errors.Is(err, ErrReadOnly) {
 		t.Errorf("ban through a reader: %v, want ErrReadOnly", err)
+	}
+}
+
+// crowdLog2 is the size, in bits, of the largest table in which a crowd has not enough room.
+const crowdLog2 = 12
+
+// crowd draws addresses until so many of them have to be in the same lines of a table of 2^log2, and
+// of any smaller one, that some find no slot there.
+func crowd(key [2]uint64, log2 int, draw func() netip.Addr) []netip.Addr {
+	hash := func(a netip.Addr) int {
+		if a.Is4() {
+			return table.Hash4(table.Key4Of(a), key, log2)
+		}
+		return table.Hash6(table.Key6Of(a), key, log2)
+	}
+	first := draw()
+	out := []netip.Addr{first}
+	for want := hash(first); len(out) < table.Slots4*table.Probes4*2; {
+		if a := draw(); hash(a) == want && !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// Hosts that find no slot in the table take another way through a swap.
+func TestASwapGivesEveryHostItsNewBanAndKeepsItsHits(t *testing.T) {
+	for _, family := range []string{"v4", "v6"} {
+		t.Run(family, func(t *testing.T) {
+			p := mustOpen(t, Options{Dir: pinDir(t)})
+			n := 0
+			hosts := crowd(p.abi.HashKey, crowdLog2, func() netip.Addr { n++; return scattered(family, n) })
+			list := func(class decision.Class) (out []decision.Rule) {
+				for _, a := range hosts {
+					out = append(out, decision.Rule{Prefix: host(a), Class: class, DecisionID: 1, Until: inAnHour()})
+				}
+				return out
+			}
+			mustBan(t, p, list(decision.ClassBan)...)
+			for hits, tt := range []struct {
+				class decision.Class
+				want  string
+			}{{decision.ClassBan, "dropped"}, {decision.ClassShadow, "shadowed"}, {decision.ClassBan, "dropped"}} {
+				if err := p.Swap(list(tt.class), nil); err != nil {
+					t.Fatal(err)
+				}
+				for _, a := range hosts {
+					if got := mustReason(t, p, a); got != tt.want {
+						t.Errorf("%s is %s after the swap, want %s", a, got, tt.want)
+					}
+					if got := mustHits(t, p, host(a).String()); got != uint64(hits+1) {
+						t.Errorf("%s has %d hits, want %d", a, got, hits+1)
+					}
+				}
+			}
+		})
 	}
 }

@@ -11,8 +11,9 @@ type rebuilt struct {
 	*family
 	hosts *hostTable
 	front front
-	moved []netip.Prefix // hosts of the trie that found a slot
-	rest  []entry        // hosts that found none
+	moved []netip.Prefix        // hosts of the trie that found a slot
+	rest  []entry               // hosts that found none
+	left  map[netip.Prefix]bool // those of rest
 }
 
 // rebuild moves the family's hosts to a new table with room for more, and its marks to a new front. On
@@ -42,6 +43,9 @@ func (f *family) rebuild(more int, put []entry, gone map[netip.Prefix]struct{}) 
 	}
 	var errs []error
 	for _, p := range next.moved {
+		if e, ok, err := f.trie.find(p); ok && err == nil && e.Hits > 0 {
+			f.hosts.addHits(p.Addr(), e.Hits)
+		}
 		errs = append(errs, f.forget(p))
 	}
 	if old.log2 != f.hosts.log2 {
@@ -60,7 +64,7 @@ func (f *family) newTables(n int) (*rebuilt, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rebuilt{family: f, hosts: hosts, front: front}, nil
+	return &rebuilt{family: f, hosts: hosts, front: front, left: map[netip.Prefix]bool{}}, nil
 }
 
 func (f *family) newFront(half []uint64, n int) (front, error) {
@@ -95,16 +99,25 @@ func (r *rebuilt) fill(put []entry, gone map[netip.Prefix]struct{}) error {
 	return r.settle()
 }
 
-// place gives a host a slot, unless it has one, which is then a newer entry.
+// placed says whether a host was given a place already, which is then a newer entry.
+func (r *rebuilt) placed(p netip.Prefix) bool {
+	_, ok := r.hosts.find(p.Addr())
+	return ok || r.left[p]
+}
+
+// place gives a host a slot, unless it has a place.
 func (r *rebuilt) place(e entry) {
 	addr := e.prefix.Addr()
-	if _, ok := r.hosts.find(addr); ok {
+	if r.placed(e.prefix) {
 		return
 	}
-	slot := e.Entry
-	slot.Hits = 0 // they come once the old table counts no more
-	if !r.hosts.put(addr, slot) {
+	e.Hits = 0 // they come once the old table counts no more
+	if !r.hosts.put(addr, e.Entry) {
+		if old, ok, err := r.family.find(e.prefix); ok && err == nil {
+			e.Hits = old.Hits
+		}
 		r.rest = append(r.rest, e)
+		r.left[e.prefix] = true
 		return
 	}
 	r.front.add(e.prefix)
@@ -116,7 +129,10 @@ func (r *rebuilt) carry(p netip.Prefix) error {
 		r.front.add(p)
 		return nil
 	}
-	if _, ok := r.hosts.find(p.Addr()); ok {
+	if r.left[p] {
+		return nil
+	}
+	if r.placed(p) {
 		r.moved = append(r.moved, p)
 		return nil
 	}
@@ -124,6 +140,7 @@ func (r *rebuilt) carry(p netip.Prefix) error {
 	if err != nil {
 		return err
 	}
+	e.Hits = 0
 	if ok && r.hosts.put(p.Addr(), e.Entry) {
 		r.moved = append(r.moved, p)
 	}
