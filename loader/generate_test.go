@@ -17,9 +17,10 @@ import (
 const (
 	untilStep = 20 * time.Hour
 	untilLast = 4
-	// endGrace is by how much a ban may end late.
+	// endGrace is by how much a ban may end late; nearEnd is so near that the clocks just tell.
 	endGrace = 3 * time.Second
-	// covering is how many bans of one source the filter looks at (bpf/bans.h: COVERING).
+	nearEnd  = 100 * time.Millisecond
+	// covering is how many prefixes of one source the filter looks at (bpf/bans.h: COVERING).
 	covering = 8
 )
 
@@ -29,6 +30,7 @@ type world struct {
 	rand    *rand.Rand
 	start   time.Time    // when the world began; no packet is older
 	anchors []netip.Addr // what addresses of a configuration are near to
+	crowd   []netip.Addr // hosts that no table has room for side by side
 	shapes  []template
 	frame   []byte // the packet that was made last
 }
@@ -40,8 +42,9 @@ type template struct {
 	family int
 }
 
-func newWorld(seed uint64, start time.Time) *world {
+func newWorld(seed uint64, start time.Time, hashKey [2]uint64) *world {
 	w := &world{rand: rand.New(rand.NewPCG(seed, 0)), start: start, frame: make([]byte, trialBytes)}
+	w.crowd = append(crowd(hashKey, crowdLog2, w.any4), crowd(hashKey, crowdLog2, w.any6)...)
 	for _, s := range traffic() {
 		frame := s.from(s.source())
 		if len(frame) > trialBytes {
@@ -72,7 +75,11 @@ func (w *world) change() (put []model.Ban, gone []netip.Prefix) {
 		bans = append(bans, b)
 	}
 	w.Bans = bans
-	for range 1 + w.rand.IntN(60) {
+	more := 1 + w.rand.IntN(60)
+	if w.rand.IntN(16) == 0 {
+		more = 3000 // enough to make tables grow
+	}
+	for range more {
 		b := model.Ban{Prefix: w.prefix(), Class: w.class(), Until: w.until()}
 		if w.has(b.Prefix) || w.depth(b.Prefix) >= covering {
 			continue
@@ -146,13 +153,13 @@ func (w *world) moment() time.Time {
 	end := w.start.Add(untilStep * time.Duration(1+2*w.rand.IntN(untilLast)))
 	switch w.rand.IntN(4) {
 	case 0:
-		return end.Add(-1)
+		return end.Add(-nearEnd)
 	case 1:
 		return end.Add(endGrace)
 	case 2:
-		return w.start
+		return w.start.Add(untilStep / 2) // later than any configuration is made
 	}
-	return end.Add(-time.Duration(w.rand.Int64N(int64(untilStep))))
+	return end.Add(-time.Duration(w.rand.Int64N(int64(untilStep / 2))))
 }
 
 // randomAnchors draws addresses far apart, and those at the ends of the numbers.
@@ -162,14 +169,22 @@ func (w *world) randomAnchors() []netip.Addr {
 		netip.MustParseAddr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
 	}[w.rand.IntN(5):]
 	for range 2 + w.rand.IntN(6) {
-		var four [4]byte
-		six := [16]byte{0x20, 0x01, 0x0d, 0xb8}
-		binary.BigEndian.PutUint32(four[:], w.rand.Uint32())
-		binary.BigEndian.PutUint32(six[4:], w.rand.Uint32())
-		binary.BigEndian.PutUint64(six[8:], w.rand.Uint64())
-		out = append(out, netip.AddrFrom4(four), netip.AddrFrom16(six))
+		out = append(out, w.any4(), w.any6())
 	}
 	return out
+}
+
+func (w *world) any4() netip.Addr {
+	var four [4]byte
+	binary.BigEndian.PutUint32(four[:], w.rand.Uint32())
+	return netip.AddrFrom4(four)
+}
+
+func (w *world) any6() netip.Addr {
+	six := [16]byte{0x20, 0x01, 0x0d, 0xb8}
+	binary.BigEndian.PutUint32(six[4:], w.rand.Uint32())
+	binary.BigEndian.PutUint64(six[8:], w.rand.Uint64())
+	return netip.AddrFrom16(six)
 }
 
 // near changes the bits of an address behind one that is drawn.
@@ -194,6 +209,9 @@ func (w *world) within(p netip.Prefix) netip.Addr {
 
 // prefix is near an anchor. Every length occurs, hosts most often, the shortest seldom.
 func (w *world) prefix() netip.Prefix {
+	if w.rand.IntN(6) == 0 {
+		return host(w.crowd[w.rand.IntN(len(w.crowd))])
+	}
 	for {
 		a := w.near(w.anchors[w.rand.IntN(len(w.anchors))])
 		bits := a.BitLen()

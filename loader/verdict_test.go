@@ -62,6 +62,36 @@ func TestEveryBanThatCoversASourceHasItsSay(t *testing.T) {
 	}
 }
 
+// The search is bounded: a host, and so many prefixes that cover it.
+func TestSoManyPrefixesOfASourceAreLookedAt(t *testing.T) {
+	for _, tt := range []struct {
+		name, source string
+		bits         int // of the longest prefix
+	}{
+		{"v4", "198.51.100.1", 31},
+		{"v6", "2001:db8:1:2::1", 127},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := mustOpen(t, small(pinDir(t)))
+			source := netip.MustParseAddr(tt.source)
+			mustBan(t, p, decision.Rule{Prefix: host(source), Class: decision.ClassShadow, Until: inAnHour()})
+			for i := range covering {
+				drop := decision.Rule{Prefix: netip.PrefixFrom(source, tt.bits-i).Masked(), Until: inAnHour()}
+				mustBan(t, p, drop)
+				if got := mustReason(t, p, source); got != "dropped" {
+					t.Fatalf("source in %d shadows and then in a banned prefix is %q, want dropped", i, got)
+				}
+				drop.Class = decision.ClassShadow
+				mustBan(t, p, drop)
+			}
+			mustBan(t, p, decision.Rule{Prefix: netip.PrefixFrom(source, tt.bits-covering).Masked(), Until: inAnHour()})
+			if got := mustReason(t, p, source); got != "shadowed" {
+				t.Errorf("source in %d shadows is %q, want shadowed: nothing is looked for behind them", covering, got)
+			}
+		})
+	}
+}
+
 func TestSwitchingAClassIsEffectiveAtOnce(t *testing.T) {
 	p := mustOpen(t, small(pinDir(t)))
 	mustBan(t, p, ban("192.0.2.1/32", 5, inAnHour()))

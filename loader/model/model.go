@@ -31,7 +31,8 @@ func (o Outcome) Drops() bool { return o == Dropped || o == TooManyTags }
 type Verdict struct {
 	Outcome Outcome
 	Source  netip.Addr   // not valid when the frame has none
-	By      netip.Prefix // the ban that decided, for Dropped and Shadowed; else not valid
+	By      netip.Prefix // the ban that drops it, for Dropped; else not valid
+	Shadow  netip.Prefix // the ban that counts it on the way there; else not valid
 }
 
 // Ban is a banned prefix. A class beyond the last one is off.
@@ -53,14 +54,35 @@ type Config struct {
 //
 // Any ban that covers the source, is not over and is of a class that drops, drops it, unless an allow
 // entry covers the source. Else a shadow that is not over counts it; else the longest ban names the
-// outcome.
+// outcome. Bans are looked at from the longest to shorter ones, until one drops, and the first shadow
+// in force counts on the way.
 func (c *Config) Judge(frame []byte, now time.Time) Verdict {
 	source, outcome := Source(frame)
 	if outcome != "" {
 		return Verdict{Outcome: outcome}
 	}
 	v := Verdict{Outcome: Passed, Source: source}
-	var longest, shadow, drop *Ban
+	longest, shadow, drop := c.covering(source, now)
+	if shadow != nil && (drop == nil || shadow.Prefix.Bits() > drop.Prefix.Bits()) {
+		v.Shadow = shadow.Prefix
+	}
+	switch {
+	case drop != nil && c.allows(source):
+		v.Outcome = Allowed
+	case drop != nil:
+		v.Outcome, v.By = Dropped, drop.Prefix
+	case shadow != nil:
+		v.Outcome = Shadowed
+	case longest != nil && c.mode(longest) == decision.ModeOff:
+		v.Outcome = Disabled
+	case longest != nil:
+		v.Outcome = Expired
+	}
+	return v
+}
+
+// covering returns the longest ban of a source, and the longest in force that counts and that drops.
+func (c *Config) covering(source netip.Addr, now time.Time) (longest, shadow, drop *Ban) {
 	for i := range c.Bans {
 		ban := &c.Bans[i]
 		if !ban.Prefix.Contains(source) {
@@ -77,19 +99,7 @@ func (c *Config) Judge(frame []byte, now time.Time) Verdict {
 			shadow = longer(shadow, ban)
 		}
 	}
-	switch {
-	case drop != nil && c.allows(source):
-		v.Outcome = Allowed
-	case drop != nil:
-		v.Outcome, v.By = Dropped, drop.Prefix
-	case shadow != nil:
-		v.Outcome, v.By = Shadowed, shadow.Prefix
-	case longest != nil && c.mode(longest) == decision.ModeOff:
-		v.Outcome = Disabled
-	case longest != nil:
-		v.Outcome = Expired
-	}
-	return v
+	return longest, shadow, drop
 }
 
 func longer(a, b *Ban) *Ban {

@@ -3,6 +3,7 @@ package model
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,12 +109,12 @@ func TestBansAllowEntriesAndClassesDecide(t *testing.T) {
 	for _, tt := range []struct {
 		name, source string
 		want         Outcome
-		by           string
+		by           string // the bans that count it
 	}{
 		{"not covered", "198.18.0.1", Passed, ""},
 		{"in a banned prefix", "198.51.100.9", Dropped, "198.51.100.0/24"},
 		{"over, inside a banned prefix", "198.51.100.1", Dropped, "198.51.100.0/24"},
-		{"shadow inside a banned prefix", "198.51.100.2", Dropped, "198.51.100.0/24"},
+		{"shadow inside a banned prefix", "198.51.100.2", Dropped, "198.51.100.2/32 198.51.100.0/24"},
 		{"allowed", "198.51.100.65", Allowed, ""},
 		{"shadow", "192.0.2.9", Shadowed, "192.0.2.0/24"},
 		{"over, inside a shadow", "192.0.2.1", Shadowed, "192.0.2.0/24"},
@@ -126,10 +127,13 @@ func TestBansAllowEntriesAndClassesDecide(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			v := c.Judge(frame(macs(), typeIPv4, header4(0x45, tt.source)), now)
-			by := ""
-			if v.By.IsValid() {
-				by = v.By.String()
+			var counts []string
+			for _, p := range []netip.Prefix{v.Shadow, v.By} {
+				if p.IsValid() {
+					counts = append(counts, p.String())
+				}
 			}
+			by := strings.Join(counts, " ")
 			if v.Outcome != tt.want || by != tt.by || v.Outcome.Drops() != (tt.want == Dropped) {
 				t.Errorf("verdict = %s by %q, want %s by %q", v.Outcome, by, tt.want, tt.by)
 			}
