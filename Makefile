@@ -20,7 +20,7 @@ run: build ## show attacks detected and dropped in network namespaces; IFACE=eth
 	$(if $(IFACE),$(BIN) run --interface $(IFACE),$(BIN) lab)
 
 test: build ## run all tests (as root: also those that load kernel programs)
-	@tools/need.sh go bpftool
+	@tools/need.sh go bpftool nft ipset iptables xdp-filter
 	$(GO) run ./tools/gotest -timeout 30m ./...
 
 test-kernels: ## run the data path's tests in other kernels, emulated; KERNELS="5.10 6.1" narrows
@@ -33,9 +33,9 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-generate: ## compile bpf/ and regenerate the bindings in loader/
+generate: ## compile all BPF C and regenerate the bindings in loader/ and bench/kernel/
 	@tools/need.sh go $(CLANG) $(STRIP) libbpf-dev
-	$(GO) generate ./loader
+	$(GO) generate ./loader ./bench/kernel
 
 bench: ## run the Go benchmarks, each five times, for benchstat
 	@tools/need.sh go

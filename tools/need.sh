@@ -21,6 +21,8 @@ for want in $missing; do
 		exit 1
 		;;
 	llvm-strip-*) packages="$packages llvm-${want##*-}" ;;
+	nft) packages="$packages nftables" ;;
+	xdp-filter) packages="$packages xdp-tools" ;;
 	qemu-system-x86_64) packages="$packages qemu-system-x86" ;;
 	dpkg-deb) packages="$packages dpkg" ;;
 	xz) packages="$packages xz-utils" ;;

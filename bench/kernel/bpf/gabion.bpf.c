@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * The shipped code under measurement: the ban lookup in a loop, and the whole filter with its
+ * verdict turned into a drop. The tables are those of a plane that the loader has filled; nothing
+ * here writes them but what the shipped code writes itself.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "../../../bpf/config.h"
+#include "../../../bpf/filter.h"
+#include "traffic.h"
+#include "walk.h"
+
+static __always_inline __u64 system_clock(enum clock which)
+{
+	return which == CLOCK_JIFFIES ? bpf_jiffies64() : bpf_ktime_get_boot_ns();
+}
+
+static __always_inline int is_dropped(const struct packet *pkt)
+{
+	return (inspect_source(pkt, system_clock) & ((1 << OUTCOME_BITS) - 1)) == O_DROPPED;
+}
+
+static long step_lookup4(__u32 round, struct walk *walk)
+{
+	struct packet pkt = {.family = 4};
+
+	pkt.saddr4 = bpf_htonl(next_source4(&walk->draw));
+	answer(walk, is_dropped(&pkt));
+	return 0;
+}
+
+static long step_lookup6(__u32 round, struct walk *walk)
+{
+	struct packet pkt = {.family = 6};
+	__u64 addr[2];
+
+	next_source6(&walk->draw, &addr[0], &addr[1]);
+	addr[0] = bpf_cpu_to_be64(addr[0]);
+	addr[1] = bpf_cpu_to_be64(addr[1]);
+	__builtin_memcpy(pkt.saddr, addr, sizeof(addr));
+	answer(walk, is_dropped(&pkt));
+	return 0;
+}
+
+SEC("xdp")
+int lookup_gabion4(struct xdp_md *ctx)
+{
+	return time_walk(step_lookup4);
+}
+
+SEC("xdp")
+int lookup_gabion6(struct xdp_md *ctx)
+{
+	return time_walk(step_lookup6);
+}
+
+static __always_inline struct frame xdp_frame(struct xdp_md *ctx)
+{
+	struct frame frame = {
+		.data = (void *)(long)ctx->data,
+		.end = (void *)(long)ctx->data_end,
+		.ifindex = ctx->ingress_ifindex,
+	};
+
+	frame.len = xdp_frags ? bpf_xdp_get_buff_len(ctx) : frame.end - frame.data;
+	return frame;
+}
+
+__noinline int sample_drop(struct xdp_md *ctx, __u64 source_high, __u64 source_low, __u64 cause)
+{
+	struct frame frame = xdp_frame(ctx);
+	struct drop drop = {.source = {source_high, source_low}, .cause = cause};
+
+	return sample(&frame, &drop, system_clock(CLOCK_BOOT));
+}
+
+/* gabion_xdp(), but what the filter passes is dropped as well, after it was counted: the stack
+ * behind is not measured. */
+SEC("xdp")
+int receive_gabion(struct xdp_md *ctx)
+{
+	struct frame frame = xdp_frame(ctx);
+	struct drop drop = {};
+
+	if (filter(ctx, &frame, system_clock, &drop) == DROP && drop.cause)
+		sample_drop(ctx, drop.source[0], drop.source[1], drop.cause);
+	return XDP_DROP;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
