@@ -28,6 +28,10 @@ import (
 // DefaultMaxBans is the number of decisions held when Config sets none.
 const DefaultMaxBans = 1_000_000
 
+// bulk is how many entries are handed to the table one step after the other. More are handed over all at
+// once: that takes the table as long as building it anew, and bans wait for it, but no longer.
+const bulk = 16 * step
+
 // Config says what an Enforcer works with. Table, Guard, IDs, Log and Now are required.
 type Config struct {
 	Table Table
@@ -50,6 +54,7 @@ type Enforcer struct {
 	guard *Guard
 	ids   *decision.IDs
 	limit int
+	bulk  int
 	ended func(entries []decision.Rule) ([]bool, error)
 	log   *slog.Logger
 	now   func() time.Time
@@ -98,6 +103,7 @@ func New(c Config) *Enforcer {
 	e := &Enforcer{
 		table: c.Table, guard: c.Guard, ids: c.IDs, limit: c.MaxBans, ended: c.Ended, log: c.Log, now: c.Now,
 		wake:    make(chan struct{}, 1),
+		bulk:    bulk,
 		set:     decision.NewSet(),
 		allowed: map[netip.Prefix]decision.AllowReason{},
 		modes:   startModes(),

@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -20,9 +21,9 @@ func (s *swap) holds(p netip.Prefix) bool {
 	return slices.ContainsFunc(s.lists, func(l *list) bool { _, ok := l.index(p); return ok })
 }
 
-// exchange puts next (nil for none) in place of the list of a class. First what is wanted changes, in
-// one step; then the difference is worked out, a few entries at a time so that bans go on meanwhile;
-// then the table takes it all at once. The caller holds reconciling.
+// exchange puts next in place of the list of a class. First what is wanted changes, in one step; then
+// the difference is worked out, a few entries at a time so that bans go on meanwhile; then the table
+// takes it: all at once, or a small difference like bans. The caller holds reconciling.
 func (e *Enforcer) exchange(class decision.Class, next *list, now time.Time) error {
 	before, cut, gave := e.install(class, next)
 	if old := before[class]; old != nil {
@@ -47,22 +48,30 @@ func (e *Enforcer) transfer(before *[decision.Classes]*list, next span, others [
 	for _, s := range others {
 		d.visit(e, s, before, next.list)
 	}
+	if len(d.put)+len(d.remove) <= e.bulk {
+		e.end()
+		return e.writeParts(d.prefixes(), now)
+	}
 	for late := e.begin(); late != nil; late = e.begin() {
 		d.leave(late)
 	}
-	full, err := notInForce(swapEntries(e.table, d.put, d.remove))
+	full, err := notInForce(e.table.Swap(d.put, d.remove))
 	e.end()
-	for part := range slices.Chunk(full, step) {
-		e.mu.Lock()
-		_ = e.write(part, now) // lists give way there; what fails is counted and logged
-		e.mu.Unlock()
-	}
-	if err == nil {
-		return nil
-	}
+	rest := e.writeParts(full, now) // lists give way there
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.failed(err, now)
+	return errors.Join(e.failed(err, now), rest)
+}
+
+// writeParts is write for many prefixes: others get their turn in between.
+func (e *Enforcer) writeParts(prefixes []netip.Prefix, now time.Time) error {
+	var errs []error
+	for part := range slices.Chunk(prefixes, step) {
+		e.mu.Lock()
+		errs = append(errs, e.write(part, now))
+		e.mu.Unlock()
+	}
+	return errors.Join(errs...)
 }
 
 // install makes next the list that is wanted, and has the lists above it give way. It returns the lists
@@ -82,18 +91,24 @@ func (e *Enforcer) install(class decision.Class, next *list) (before [decision.C
 			gave = append(gave, s)
 		}
 	}
-	if next != nil {
-		cut = next.cut
-	}
 	e.swap = &swap{late: map[netip.Prefix]struct{}{}, lists: slices.DeleteFunc(
 		append([]*list{before[class]}, e.lists[:]...), func(l *list) bool { return l == nil })}
-	return before, cut, gave
+	return before, next.cut, gave
 }
 
 // difference is what an exchange changes in the table.
 type difference struct {
 	put    []decision.Rule
 	remove []netip.Prefix
+}
+
+// prefixes returns what changes, new entries first.
+func (d *difference) prefixes() []netip.Prefix {
+	out := make([]netip.Prefix, 0, len(d.put)+len(d.remove))
+	for _, r := range d.put {
+		out = append(out, r.Prefix)
+	}
+	return append(out, d.remove...)
 }
 
 // visit adds the entries of a span as far as they were others before, without those of a list that has

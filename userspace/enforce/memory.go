@@ -48,8 +48,8 @@ func (m *Memory) ClassModes() ([decision.Classes]decision.Mode, error) {
 func (m *Memory) Swap(put []decision.Rule, remove []netip.Prefix) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.put(put)
 	m.remove(remove)
+	m.put(put)
 	return nil
 }
 

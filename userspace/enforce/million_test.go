@@ -162,10 +162,17 @@ func millionList(now time.Time, from int) (List, int64) {
 // BenchmarkReplaceAMillion measures the exchange of one list of a million for another that shares half
 // of it, what stays in memory, and the longest that a ban waits meanwhile.
 func BenchmarkReplaceAMillion(b *testing.B) {
+	b.Run("memory", func(b *testing.B) { replaceAMillion(b, mustNewPlain(b, &Memory{})) })
+	b.Run("kernel", func(b *testing.B) {
+		e, _ := mustPlane(b, 2*million, time.Now())
+		replaceAMillion(b, e)
+	})
+}
+
+func replaceAMillion(b *testing.B, e *Enforcer) {
 	now := time.Now()
 	odd, size := millionList(now, 0)
 	even, _ := millionList(now, million/2)
-	e := mustNewPlain(b, &Memory{})
 	for i := 0; b.Loop(); i++ {
 		next := odd
 		if i%2 == 1 {

@@ -8,10 +8,6 @@ import (
 	"gabion/userspace/decision"
 )
 
-// bulk is how many missing entries of a list are written with all of its others at once, because that
-// takes less time than one by one.
-const bulk = 16 * step
-
 // addMissing writes the wanted entries that were not met in the kernel: those of decisions, then those
 // of lists.
 func (e *Enforcer) addMissing(round uint32, now time.Time) (missing int, err error) {
@@ -29,7 +25,7 @@ func (e *Enforcer) addMissing(round uint32, now time.Time) (missing int, err err
 		note(n, stepErr)
 	}
 	for _, l := range e.copyLists() {
-		if n := e.unmet(l); n > bulk {
+		if n := e.unmet(l); n > e.bulk {
 			note(n, e.fill(l, now))
 			continue
 		}

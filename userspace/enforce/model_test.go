@@ -35,6 +35,7 @@ func newWorld(t *testing.T, rt *rapid.T) *world {
 	for i := range 7 {
 		w.all = append(w.all, netip.MustParsePrefix(fmt.Sprintf("192.0.2.%d/32", i)))
 	}
+	w.rig.bulk = rapid.SampledFrom([]int{0, 3, bulk}).Draw(rt, "bulk")
 	return w
 }
 
@@ -136,6 +137,7 @@ func (w *world) restart() {
 	}
 	c := Config{Table: table, Guard: old.guard, IDs: &decision.IDs{}, MaxBans: modelLimit, Log: old.Enforcer.log, Now: func() time.Time { return w.rig.clock }}
 	w.rig = &rig{table: table, clock: old.clock, Enforcer: New(c)}
+	w.rig.bulk = old.bulk
 	var recorded []*decision.Decision
 	for _, d := range w.own {
 		recorded = append(recorded, d)

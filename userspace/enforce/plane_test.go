@@ -210,12 +210,12 @@ func TestIDsLostAtARestartAreGivenBackInTheRealTables(t *testing.T) {
 	}
 }
 
-func pinDir(t *testing.T) string {
+func pinDir(t testing.TB) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: needs root to load BPF programs")
 	}
-	dir := filepath.Join("/sys/fs/bpf", fmt.Sprintf("gabion-test-%d-%s", os.Getpid(), strings.ToLower(t.Name()[4:12])))
+	dir := filepath.Join("/sys/fs/bpf", fmt.Sprintf("gabion-test-%d-%s", os.Getpid(), strings.ToLower(t.Name()[4:10])))
 	t.Cleanup(func() {
 		if err := loader.Remove(dir); err != nil {
 			t.Error(err)
@@ -224,7 +224,7 @@ func pinDir(t *testing.T) string {
 	return dir
 }
 
-func mustOpenPlane(t *testing.T, dir string, maxBans uint32, now time.Time) (*Enforcer, *loader.Plane) {
+func mustOpenPlane(t testing.TB, dir string, maxBans uint32, now time.Time) (*Enforcer, *loader.Plane) {
 	t.Helper()
 	plane, err := loader.Open(loader.Options{Dir: dir, MaxBans: maxBans, MaxAllows: 100})
 	if err != nil {
@@ -237,7 +237,7 @@ func mustOpenPlane(t *testing.T, dir string, maxBans uint32, now time.Time) (*En
 	}), plane
 }
 
-func mustPlane(t *testing.T, maxBans uint32, now time.Time) (*Enforcer, *loader.Plane) {
+func mustPlane(t testing.TB, maxBans uint32, now time.Time) (*Enforcer, *loader.Plane) {
 	t.Helper()
 	dir := pinDir(t)
 	e, plane := mustOpenPlane(t, dir, maxBans, now)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"gabion/userspace/decision"
@@ -51,7 +50,8 @@ func (e *Enforcer) Reconcile(now time.Time) (Drift, error) {
 	round := e.watch(map[netip.Prefix]struct{}{})
 	defer e.watch(nil)
 	seen, err := e.compare(round)
-	errs = append(errs, err, e.giveIDs(seen.nameless, now), e.repairAll(seen.odd, now, &drift))
+	// An id is given back by one store, in place.
+	errs = append(errs, err, e.writeParts(seen.nameless, now), e.repairAll(seen.odd, now, &drift))
 	if err == nil { // otherwise what was not seen may be there
 		drift.Missing, err = e.addMissing(round, now)
 		errs = append(errs, err)
@@ -153,17 +153,6 @@ func (e *Enforcer) meet(p netip.Prefix, round uint32) (decision.Rule, bool) {
 		}
 	}
 	return e.effective(p)
-}
-
-// giveIDs writes the ids of entries that an earlier process made: one store each, in place.
-func (e *Enforcer) giveIDs(nameless []netip.Prefix, now time.Time) error {
-	var errs []error
-	for part := range slices.Chunk(nameless, step) {
-		e.mu.Lock()
-		errs = append(errs, e.write(part, now))
-		e.mu.Unlock()
-	}
-	return errors.Join(errs...)
 }
 
 // repairAll handles what differed when it was read.

@@ -65,12 +65,20 @@ func (e *Enforcer) RemoveList(class decision.Class) error {
 	return e.removeList(class, e.now())
 }
 
+// removeList switches the list off, which is one store, and then takes its entries out one step after
+// the other: there is no hurry any more.
 func (e *Enforcer) removeList(class decision.Class, now time.Time) error {
-	err := e.exchange(class, nil, now)
+	errs := []error{e.setMode(class, decision.ModeOff, now)}
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.modes[class] = decision.ModeOff
-	return errors.Join(err, e.failed(e.table.SetClass(class, decision.ModeOff), now))
+	l, n := e.lists[class], 0
+	if e.lists[class] = nil; l != nil {
+		n = l.cut
+	}
+	e.mu.Unlock()
+	for from := 0; from < n; from += step {
+		errs = append(errs, e.writeSpan(span{l, from, min(from+step, n)}, now))
+	}
+	return errors.Join(errs...)
 }
 
 // expireLists takes out lists that have ended. The caller holds reconciling.
@@ -96,11 +104,15 @@ func (e *Enforcer) SetClassMode(class decision.Class, mode decision.Mode) error 
 	}
 	e.reconciling.Lock()
 	defer e.reconciling.Unlock()
+	return e.setMode(class, mode, e.now())
+}
+
+func (e *Enforcer) setMode(class decision.Class, mode decision.Mode, now time.Time) error {
 	e.mu.Lock()
 	weaker := mode.Rank() < e.modes[class].Rank()
 	var err error
 	if !weaker {
-		err = e.failed(e.table.SetClass(class, mode), e.now())
+		err = e.failed(e.table.SetClass(class, mode), now)
 	}
 	if err == nil {
 		e.modes[class] = mode
@@ -109,10 +121,10 @@ func (e *Enforcer) SetClassMode(class decision.Class, mode decision.Mode) error 
 	if err != nil {
 		return err
 	}
-	err = e.resolve(class, e.now())
+	err = e.resolve(class, now)
 	if weaker {
 		e.mu.Lock()
-		err = errors.Join(err, e.failed(e.table.SetClass(class, mode), e.now()))
+		err = errors.Join(err, e.failed(e.table.SetClass(class, mode), now))
 		e.mu.Unlock()
 	}
 	return err

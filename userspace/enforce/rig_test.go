@@ -19,7 +19,7 @@ import (
 )
 
 // nothing is a machine without addresses, routes, resolvers and sessions.
-func nothing(t *testing.T) machine.System {
+func nothing(t testing.TB) machine.System {
 	none := func() ([]netip.Addr, error) { return nil, nil }
 	return machine.System{
 		Proc: t.TempDir(), ResolvConf: []string{}, Addresses: none, Gateways: none,
@@ -144,6 +144,7 @@ func newRig(t *testing.T, change func(*Config, *GuardConfig)) *rig {
 	}
 	c.Guard = NewGuard(g)
 	r.Enforcer = New(c)
+	r.bulk = 0 // so that small lists take the way of large ones
 	return r
 }
 

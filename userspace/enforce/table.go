@@ -1,7 +1,6 @@
 package enforce
 
 import (
-	"errors"
 	"iter"
 	"net/netip"
 
@@ -14,6 +13,9 @@ import (
 type Table interface {
 	Ban([]decision.Rule) error
 	Unban([]netip.Prefix) error
+	// Swap is Ban and Unban in one step, as a whole list wants it: all of the new entries are in force
+	// before any of the old ones is gone. A prefix in both stays.
+	Swap(put []decision.Rule, remove []netip.Prefix) error
 	Bans() iter.Seq2[decision.Rule, error]
 	// BanHit looks up the entry for exactly prefix.
 	BanHit(prefix netip.Prefix) (decision.Rule, bool, error)
@@ -23,17 +25,4 @@ type Table interface {
 	Allow([]decision.Allow) error
 	Disallow([]netip.Prefix) error
 	Allows() iter.Seq2[decision.Allow, error]
-}
-
-// swapper is a Table that can write and take out entries in one step, as a whole list wants it: all of
-// the new entries are in force before any of the old ones is gone.
-type swapper interface {
-	Swap(put []decision.Rule, remove []netip.Prefix) error
-}
-
-func swapEntries(t Table, put []decision.Rule, remove []netip.Prefix) error {
-	if s, ok := t.(swapper); ok {
-		return s.Swap(put, remove)
-	}
-	return errors.Join(t.Ban(put), t.Unban(remove))
 }
