@@ -13,8 +13,8 @@
 #define TRIALS	    2048
 #define TRIAL_BYTES 240
 #define TARGETS	    131072
-#define OUTCOMES    16 /* counters from stats.passed_v4 to stats.dropped_tags */
-#define DROPS	    3  /* of them the last, counters of what is dropped */
+#define OUTCOMES    18 /* counters from stats.passed_v4 to stats.dropped_tags */
+#define DROPS	    5  /* of them the last, counters of what is dropped */
 
 _Static_assert(__builtin_offsetof(struct stats, dropped_tags) -
 			       __builtin_offsetof(struct stats, passed_v4) ==
@@ -99,6 +99,12 @@ static __always_inline __u64 system_clock(enum clock which)
 	return which == CLOCK_JIFFIES ? bpf_jiffies64() : bpf_ktime_get_boot_ns();
 }
 
+/* The trials are about bans: no meter is in force. */
+static __always_inline int no_meters(void *ctx, __u32 offset)
+{
+	return 0;
+}
+
 /* Gives the packet the trial's length and bytes. */
 static __always_inline int load_trial(struct xdp_md *ctx, const struct trial *trial)
 {
@@ -151,7 +157,7 @@ static long judge_trial(__u64 i, struct xdp_md **at)
 	frame.end = (void *)(long)ctx->data_end;
 	frame.len = frame.end - frame.data;
 	__builtin_memcpy(before, &st->passed_v4, sizeof(before));
-	trial->outcome = raised(&st->passed_v4, filter(ctx, &frame, trial_clock, &drop));
+	trial->outcome = raised(&st->passed_v4, filter(ctx, &frame, trial_clock, no_meters, &drop));
 	return 0;
 }
 

@@ -24,6 +24,10 @@ const volatile __u64 hash_key[2] = {0x9e3779b97f4a7c15ULL, 0xd6e8feb86659fd93ULL
  * about a second. */
 const volatile __u32 tick_shift = 8;
 
+/* Ticks for which a source that completed a handshake is spared by meters that spare such. Set by:
+ * nobody yet; ten minutes. */
+const volatile __u32 proven_ticks = 600;
+
 /* Words of one half of any6. Set by: the loader, as it has sized the map. */
 const volatile __u32 any6_words = 1 << 18;
 

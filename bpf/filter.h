@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * The stages every hook runs, in order: source address, bans, allow, and for what passes the
- * connection counter. There is one way out, and it counts.
+ * meters. There is one way out, and it counts.
  */
 #ifndef FILTER_H
 #define FILTER_H
@@ -31,6 +31,7 @@ enum outcome {
 	O_SHADOWED,
 	O_ALLOWED,
 	O_DROPPED,
+	O_SHED,
 	O_OVERTAGGED,
 };
 
@@ -76,6 +77,10 @@ static __always_inline enum verdict account(struct stats *st, const struct frame
 		break;
 	case O_DROPPED:
 		count(&st->dropped_v4, &st->dropped_v6, pkt);
+		st->dropped_bytes += frame->len;
+		return DROP;
+	case O_SHED:
+		count(&st->shed_v4, &st->shed_v6, pkt);
 		st->dropped_bytes += frame->len;
 		return DROP;
 	case O_OVERTAGGED:
@@ -170,11 +175,41 @@ static __always_inline int inspect(struct cursor *cur, struct packet *pkt, clock
 	return inspect_source(pkt, clock);
 }
 
-/* The outcome is counted before the connection counter runs, so that the verifier need not follow
- * each outcome through it: counted afterwards, it has three times as much to prove. Fills drop when
- * it says DROP and a sample is wanted. */
+/* Says whether what became of a packet so far leaves it to the meters. One comparison: after a switch
+ * the verifier would follow each outcome by itself. */
+static __always_inline int is_metered(const struct packet *pkt, enum outcome outcome)
+{
+	__u32 passing = 1U << O_PASSED | 1U << O_DISABLED | 1U << O_EXPIRED | 1U << O_SHADOWED;
+
+	return pkt->family && passing >> (outcome & 31) & 1;
+}
+
+/* Lets the meters count a packet that would pass, and counts it once as what it is then. */
+static __always_inline enum verdict filter_metered(void *ctx, const struct frame *frame,
+						   const struct cursor *cur,
+						   const struct packet *pkt, enum outcome outcome,
+						   struct stats *st, meter_fn meter,
+						   struct drop *drop)
+{
+	struct look *look = this_look();
+
+	if (!look)
+		return PASS;
+	*(volatile __u32 *)&look->outcome = outcome; /* read back, it may be any to the verifier */
+	begin_look(look, pkt, frame);
+	outcome = O_SHED;
+	if (!meter(ctx, cur->pos - frame->data))
+		outcome = *(volatile __u32 *)&look->outcome;
+	if (account(st, frame, &look->pkt, outcome) == PASS)
+		return PASS;
+	if (is_sampling())
+		*drop = drop_of(&look->pkt, DROPPED_SHED, 0);
+	return DROP;
+}
+
+/* Fills drop when it says DROP and a sample is wanted. */
 static __always_inline enum verdict filter(void *ctx, const struct frame *frame, clock_fn clock,
-					   struct drop *drop)
+					   meter_fn meter, struct drop *drop)
 {
 	struct cursor cur = {.pos = frame->data, .end = frame->end};
 	struct packet pkt = {};
@@ -186,18 +221,14 @@ static __always_inline enum verdict filter(void *ctx, const struct frame *frame,
 		return PASS;
 	seen = inspect(&cur, &pkt, clock);
 	outcome = seen & ((1 << OUTCOME_BITS) - 1);
-	if (account(st, frame, &pkt, outcome) == DROP) {
-		if (is_sampling())
-			*drop = drop_of(&pkt, outcome == O_DROPPED ? DROPPED_BAN : DROPPED_TAGS,
-					seen >> OUTCOME_BITS);
-		return DROP;
-	}
-	if (pkt.family && outcome != O_ALLOWED) {
-		if (parse_ports(&cur, &pkt) < 0)
-			st->ext_limit++;
-		meter(ctx, frame, &pkt, st, clock);
-	}
-	return PASS;
+	if (is_metered(&pkt, outcome) && any_meters())
+		return filter_metered(ctx, frame, &cur, &pkt, outcome, st, meter, drop);
+	if (account(st, frame, &pkt, outcome) == PASS)
+		return PASS;
+	if (is_sampling())
+		*drop = drop_of(&pkt, outcome == O_DROPPED ? DROPPED_BAN : DROPPED_TAGS,
+				seen >> OUTCOME_BITS);
+	return DROP;
 }
 
 #endif

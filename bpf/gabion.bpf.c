@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "config.h"
+#include "egress.h"
 #include "filter.h"
 
 #define HEADERS 256 /* bytes made contiguous in an skb whose headers are in several pieces */
@@ -38,6 +39,19 @@ __noinline int sample_xdp(struct xdp_md *ctx, __u64 source_high, __u64 source_lo
 	return sample(&frame, &drop, system_clock(CLOCK_BOOT));
 }
 
+/* See meter.h. */
+__noinline int prove_xdp(struct xdp_md *ctx, __u32 at)
+{
+	return prove_meter(ctx, at);
+}
+
+__noinline int meter_xdp(struct xdp_md *ctx, __u32 offset)
+{
+	struct frame frame = xdp_frame(ctx);
+
+	return meter_packet(ctx, &frame, offset, system_clock, (prove_fn)prove_xdp);
+}
+
 /* In the driver, or right behind it when the driver cannot (generic mode). */
 SEC("xdp")
 int gabion_xdp(struct xdp_md *ctx)
@@ -45,7 +59,7 @@ int gabion_xdp(struct xdp_md *ctx)
 	struct frame frame = xdp_frame(ctx);
 	struct drop drop = {};
 
-	if (filter(ctx, &frame, system_clock, &drop) == PASS)
+	if (filter(ctx, &frame, system_clock, (meter_fn)meter_xdp, &drop) == PASS)
 		return XDP_PASS;
 	if (drop.cause)
 		sample_xdp(ctx, drop.source[0], drop.source[1], drop.cause);
@@ -71,6 +85,19 @@ __noinline int sample_tc(struct __sk_buff *skb, __u64 source_high, __u64 source_
 	return sample(&frame, &drop, system_clock(CLOCK_BOOT));
 }
 
+/* See meter.h. */
+__noinline int prove_tc(struct __sk_buff *skb, __u32 at)
+{
+	return prove_meter(skb, at);
+}
+
+__noinline int meter_tc(struct __sk_buff *skb, __u32 offset)
+{
+	struct frame frame = tc_frame(skb);
+
+	return meter_packet(skb, &frame, offset, system_clock, (prove_fn)prove_tc);
+}
+
 /* Behind the allocation of the packet buffer: where XDP cannot run or another program holds the
  * hook. "Unspecified" lets the next tc program decide; it is TCX_NEXT as well. */
 SEC("tc")
@@ -83,11 +110,62 @@ int gabion_tc(struct __sk_buff *skb)
 	if (head < HEADERS && head < skb->len)
 		bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
 	frame = tc_frame(skb);
-	if (filter(skb, &frame, system_clock, &drop) == PASS)
+	if (filter(skb, &frame, system_clock, (meter_fn)meter_tc, &drop) == PASS)
 		return TC_ACT_UNSPEC;
 	if (drop.cause)
 		sample_tc(skb, drop.source[0], drop.source[1], drop.cause);
 	return TC_ACT_SHOT;
+}
+
+static __always_inline struct frame egress_frame(struct __sk_buff *skb)
+{
+	return (struct frame){
+		.data = (void *)(long)skb->data,
+		.end = (void *)(long)skb->data_end,
+		.len = skb->len,
+		.ifindex = skb->ifindex,
+	};
+}
+
+/* See egress.h. */
+__noinline int answer_egress(__u32 marks)
+{
+	return watch_answer(marks, system_clock);
+}
+
+__noinline int connected_egress(struct __sk_buff *skb)
+{
+	return watch_connected(skb, system_clock);
+}
+
+__noinline int answered_egress(struct __sk_buff *skb, __u32 offset)
+{
+	struct frame frame = egress_frame(skb);
+
+	return look_at_answered(&frame, offset);
+}
+
+__noinline int transport_egress(struct __sk_buff *skb, __u32 offset)
+{
+	struct frame frame = egress_frame(skb);
+
+	return look_at_transport(&frame, offset);
+}
+
+/* What leaves. It always goes on to the next program. */
+SEC("tc")
+int gabion_egress(struct __sk_buff *skb)
+{
+	const struct watchers call = {
+		.transport = transport_egress,
+		.answered = answered_egress,
+		.answer = answer_egress,
+		.connected = connected_egress,
+	};
+	struct frame frame = egress_frame(skb);
+
+	watch(skb, &frame, &call);
+	return TC_ACT_UNSPEC;
 }
 
 /* Tells user space the kernel's clocks, in the first 16 bytes of a test packet: nothing else shows
@@ -108,8 +186,11 @@ int gabion_clock(struct xdp_md *ctx)
 const volatile __u32 abi_version = GABION_ABI;
 
 /* Nothing else makes the compiler describe the ring buffers' records in BTF. */
-struct conn_event *event_type __attribute__((unused));
+struct meter_event *event_type __attribute__((unused));
 struct drop_sample *sample_type __attribute__((unused));
 enum drop_reason *reason_type __attribute__((unused));
+enum meter_unit *unit_type __attribute__((unused));
+enum meter_flag *flag_type __attribute__((unused));
+enum mark *mark_type __attribute__((unused));
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

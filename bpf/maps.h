@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "gabion.h"
+#include "look.h"
 
 /* key: enum view_key -> value: how that family's ban tables are to be read. Written by the loader,
  * each with one store; read per packet. */
@@ -154,26 +155,83 @@ struct {
 	__uint(max_entries, 1);
 } stats SEC(".maps");
 
-/* The only entry is the connection counter's limit. Written by the loader at any time. */
+/* The only entry says which meters are in force. Written by the loader at any time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct meter_view);
+	__uint(max_entries, 1);
+} meter_view SEC(".maps");
+
+/* key: half * METERS + place -> value: meter. Written by the loader, "running" by the kernel. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
 	__type(value, struct meter);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2 * METERS);
 } meters SEC(".maps");
 
-/* New connections per source. key: source -> value: conn. Written by the kernel. Full: the source
- * seen longest ago makes room, so a flood of forged addresses can push a real one out. First form:
- * it gives way to a set-associative per-CPU table, which costs a tenth under such a flood. */
+/* key: place of a meter -> value: what it did. Written by the kernel, reset by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct meter_counts);
+	__uint(max_entries, METERS);
+} meter_counts SEC(".maps");
+
+/* What the meters count, shared by all CPUs: a source's packets come in on several, and its limit
+ * is one. key: place * METER_LINES + line, the line by a hash of the key -> value: slots. Written
+ * by the kernel. Full: whoever has least gives way (see slots.h). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); /* begins at a page, so that a line is a line */
+	__type(key, __u32);
+	__type(value, struct meter_line);
+	__uint(max_entries, METERS *METER_LINES);
+} meter_slots SEC(".maps");
+
+/* The ports behind the slots of meters that count ports. key: meter.sketch + slot -> value: sketch.
+ * Written by the kernel. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct sketch);
+	__uint(max_entries, SCANS *SCAN_LINES *SLOTS);
+} sketches SEC(".maps");
+
+/* Sources that completed a handshake lately. key: hash of the source -> value: slots. Written by
+ * the kernel when this machine sends on an established connection. Full: the one that was sent to
+ * longest ago gives way. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct proven_line);
+	__uint(max_entries, PROVEN_LINES);
+} proven SEC(".maps");
+
+/* The only entry is the packet that this CPU is looking at (see meter.h). */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct look);
+	__uint(max_entries, 1);
+} looks SEC(".maps");
+
+/* The sample of connections of sources near a limit. key: source and meter -> value: conn. Written
+ * by the kernel. Full: the source seen longest ago makes room. Forged sources do not get here: each
+ * would have to send half a limit. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__type(key, struct source);
 	__type(value, struct conn);
-	__uint(max_entries, MAX_SOURCES);
+	__uint(max_entries, MAX_CONNS);
 } conns SEC(".maps");
 
-/* key: hash of a source -> value: not 0 when a source of that hash has come near the limit. It
- * spares the packets of everybody else the lookup in conns and the clock. Written by the kernel. */
+/* key: hash of a source -> value: bits of the places of meters whose limit of connections a source
+ * of that hash has come near. It spares the packets of everybody else the lookup in conns. Written
+ * by the kernel. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
@@ -181,9 +239,9 @@ struct {
 	__uint(max_entries, SUSPECT_CELLS);
 } suspects SEC(".maps");
 
-/* Reports written. key: source and window -> value: unused. Inserting a key that exists fails,
- * which is an atomic claim on kernels without compare-and-exchange (before 5.12). Written by the
- * kernel. */
+/* Reports written. key: key of a meter and window -> value: unused. Inserting a key that exists
+ * fails, which is an atomic claim on kernels without compare-and-exchange (before 5.12). Written by
+ * the kernel. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__type(key, struct claim);
@@ -199,8 +257,8 @@ struct {
 	__uint(max_entries, 1);
 } budgets SEC(".maps");
 
-/* struct conn_event. Written by the kernel, read by the daemon. Full: the report is counted as
- * events_full and tried again with the source's next connection. */
+/* struct meter_event. Written by the kernel, read by the daemon. Full: the report is counted as
+ * events_full and tried again with the next packet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, EVENT_RING);

@@ -1,299 +1,402 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The connection counter: how many TCP connections does a source open in a window, and is the
- * source real.
+ * The meters: what a packet that no ban drops adds to the counts of its keys, and what follows when
+ * a limit is passed.
  *
- * Counted is each SYN without ACK. A window belongs to a source: it begins with the source's first
- * connection and lasts meter.window. When the count passes meter.limit, user space gets one event
- * of each kind per source and window, at the first moment at which its condition holds:
+ * A meter says which packets it counts (match.h), for which key (their source, its network, or
+ * their destination port) and how many units a key may have in a window. Windows of a meter follow
+ * each other without a gap, the same for all keys, so that a slot needs no time of its own. Above
+ * the limit a meter sheds, which means that what it counts is dropped for the rest of the window,
+ * and there is one event per key and window; two when a source is proven real only after the first
+ * (proof.h). An allowed source is neither shed nor reported.
  *
- *   count > limit      and the sample is proven          -> event with established = 1
- *   count > 2 * limit  and it is not, up to then         -> event with established = 0
- *
- * The second may be followed by the first, when a burst is over before its answers are back.
- *
- * Anybody can send SYNs in anybody's name, so user space must never ban the source of an event with
- * established = 0. Nor do some real connections prove that the others are real: the victim in whose
- * name the SYNs come opens a few itself. So FLOWS attempts are drawn at random from those between
- * half the limit and the limit, and the sample is proven when sockets show that three quarters of
- * them have completed their handshake. Whoever forges nine SYNs for each of a victim's own gets
- * that once in 40,000 windows; whoever completes only half of his own escapes it in six of seven.
- * An attempt for which there is a connection already, which a forger may know, is drawn like any
- * other and proves nothing.
- *
- * The sockets are looked for with every later packet of a drawn connection, and with every later
- * SYN of the source (for clients that connect and then say nothing).
- *
- * Only connections to this machine have sockets here; those it forwards are counted and reported,
- * but stay unproven. An allowed source makes no event; that is only looked up when there would be
- * one.
+ * First all meters count, without a branch on what others found; only then, and only for a packet
+ * that is above some limit or near one, comes what is expensive. What is shed looks for no socket
+ * but now and then.
  */
 #ifndef METER_H
 #define METER_H
 
-#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "allow.h"
-#include "bans.h"
 #include "clock.h"
 #include "gabion.h"
+#include "look.h"
 #include "maps.h"
-#include "packet.h"
+#include "match.h"
+#include "proof.h"
+#include "proven.h"
 #include "report.h"
+#include "scan.h"
+#include "slots.h"
 
-/* TCP states, as in struct bpf_sock. */
-enum tcp_state {
-	TCP_ESTABLISHED = 1,
-	TCP_FIN_WAIT1 = 4,
-	TCP_FIN_WAIT2 = 5,
-	TCP_CLOSE_WAIT = 8,
-	TCP_LAST_ACK = 9,
-	TCP_CLOSING = 11,
+#define NUMBER_BITS 24	/* of meter.running: the window's number */
+#define OFFSETS	    512 /* power of two: where a header can begin that is looked at here */
+
+/* Returns the meter's running window, and begins it when it is new. CPUs that do so at once write
+ * the same. */
+static __always_inline __u64 running_window(struct meter *meter, __u64 now)
+{
+	__u64 running = *(volatile __u64 *)&meter->running, number;
+
+	if (now < running >> NUMBER_BITS)
+		return running;
+	number = now / meter->window;
+	running = (number + 1) * meter->window << NUMBER_BITS;
+	running |= number & ((1ULL << NUMBER_BITS) - 1);
+	*(volatile __u64 *)&meter->running = running;
+	return running;
+}
+
+/* A frame whose length is no multiple of a large unit is rounded up or down at random. */
+static __always_inline __u32 units_of(const struct meter *meter, const struct look *look)
+{
+	__u32 rest = (1U << (meter->shift & 31)) - 1;
+
+	if (meter->unit != UNIT_BYTES)
+		return 1;
+	if (meter->shift > 4)
+		rest &= bpf_get_prandom_u32();
+	return (look->len + rest) >> (meter->shift & 31);
+}
+
+/* Where a key is counted. */
+struct place {
+	__u64 tag;   /* fingerprint and window */
+	__u32 line;  /* key of meter_slots */
+	__u32 index; /* of the slot in its line */
 };
 
-static __always_inline struct source source_key(const struct packet *pkt)
+static __always_inline struct meter_line *place_of(struct meter *meter, const struct look *look,
+						   __u32 at, struct place *place)
 {
-	struct source key = {};
+	__u64 running = running_window(meter, look->now), hash;
+	struct key key = key_of(meter, look);
 
-	if (pkt->family == 4) {
-		key.addr[10] = 0xff;
-		key.addr[11] = 0xff;
-		__builtin_memcpy(&key.addr[12], &pkt->saddr4, 4);
-	} else {
-		__builtin_memcpy(key.addr, pkt->saddr, sizeof(key.addr));
-	}
-	return key;
+	hash = hash_key16(key.high, key.low, meter->id);
+	place->tag = hash << 1 >> (SLOT_PRINT + 1) << SLOT_PRINT;
+	place->tag |= (running & WINDOWS) << SLOT_WINDOW;
+	place->line = at * METER_LINES + (hash & meter->lines & (METER_LINES - 1));
+	return bpf_map_lookup_elem(&meter_slots, &place->line);
 }
 
-static __always_inline __u64 *suspect_cell(const struct packet *pkt)
+static __always_inline __u32 new_ports(const struct meter *meter, const struct look *look,
+				       const struct place *place, int fresh)
 {
-	__u32 hash = pkt->saddr4;
+	__u32 line = place->line & meter->lines;
 
-	if (pkt->family == 6)
-		hash = pkt->saddr_words[0] ^ pkt->saddr_words[1] * 31 ^ pkt->saddr_words[2] * 37 ^
-		       pkt->saddr_words[3] * 41;
-	hash = (hash * 0x9e3779b1U) >> 20 & (SUSPECT_CELLS - 1);
-	return bpf_map_lookup_elem(&suspects, &hash);
+	return enter_port(meter->sketch + line * SLOTS + place->index, bpf_ntohs(look->pkt.dport),
+			  fresh);
 }
 
-static __always_inline struct flow flow_of(const struct packet *pkt)
+/* Counts the packet and returns its key's slot afterwards; 0 when the key found no room. */
+static __always_inline __u64 count_up(struct meter *meter, const struct look *look, __u32 at,
+				      struct place *place)
 {
-	struct flow flow = {.daddr = pkt->daddr4, .sport = pkt->sport, .dport = pkt->dport};
+	struct meter_line *line = place_of(meter, look, at, place);
+	__u32 units = units_of(meter, look), lost;
+	__u64 *slot;
 
-	if (pkt->family == 6)
-		flow.daddr = pkt->daddr_words[0] ^ pkt->daddr_words[1] ^ pkt->daddr_words[2] ^
-			     pkt->daddr_words[3];
-	return flow;
-}
-
-/* The count from which on connections are drawn: before it, a source costs no socket lookup. */
-static __always_inline __u32 from_count(const struct meter *meter)
-{
-	return meter->limit / 2 + 1;
-}
-
-/* Returns 1 when the flows are the same, else 0. It does not branch: the verifier would follow each
- * combination of answers for a whole sample. */
-static __always_inline __u32 same_flow(const struct flow *a, const struct flow *b)
-{
-	__u64 differ =
-		(a->daddr ^ b->daddr) | (__u32)(a->sport ^ b->sport) | (__u32)(a->dport ^ b->dport);
-
-	differ += 0xffffffff; /* beyond 32 bits unless it was 0 */
-	barrier_var(differ);
-	return (differ >> 32) ^ 1;
-}
-
-/* Says whether a connection between the packet's addresses and the given ports has completed its
- * handshake. A listener, a half-open connection and one in TIME_WAIT do not count. */
-static __always_inline int completed(void *ctx, const struct packet *pkt, __be16 sport,
-				     __be16 dport)
-{
-	struct bpf_sock_tuple tuple = {};
-	struct bpf_sock *sk;
-	__u32 size, state;
-
-	if (pkt->family == 4) {
-		tuple.ipv4.saddr = pkt->saddr4;
-		tuple.ipv4.daddr = pkt->daddr4;
-		tuple.ipv4.sport = sport;
-		tuple.ipv4.dport = dport;
-		size = sizeof(tuple.ipv4);
-	} else {
-		__builtin_memcpy(tuple.ipv6.saddr, pkt->saddr, sizeof(tuple.ipv6.saddr));
-		__builtin_memcpy(tuple.ipv6.daddr, pkt->daddr, sizeof(tuple.ipv6.daddr));
-		tuple.ipv6.sport = sport;
-		tuple.ipv6.dport = dport;
-		size = sizeof(tuple.ipv6);
-	}
-	sk = bpf_skc_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
-	if (!sk)
+	if (!line)
 		return 0;
-	state = sk->state;
-	bpf_sk_release(sk);
-	switch (state) {
-	case TCP_ESTABLISHED:
-	case TCP_FIN_WAIT1:
-	case TCP_FIN_WAIT2:
-	case TCP_CLOSE_WAIT:
-	case TCP_LAST_ACK:
-	case TCP_CLOSING:
-		return 1;
+	place->index = find_slot(line, place->tag);
+	if (place->index) {
+		place->index &= SLOTS - 1;
+		if (meter->unit == UNIT_PORTS)
+			units = new_ports(meter, look, place, 0);
+		slot = slot_at(line, place->index);
+		if ((*slot & SLOT_COUNT) + units <= SLOT_COUNT)
+			__sync_fetch_and_add(slot, units);
+		return *(volatile __u64 *)slot;
 	}
+	place->index = weakest_slot(line, place->tag, &lost);
+	if (!admit(units, lost))
+		return 0;
+	if (meter->unit == UNIT_PORTS)
+		units = new_ports(meter, look, place, 1);
+	*(volatile __u64 *)slot_at(line, place->index) = place->tag | units;
+	return place->tag | units;
+}
+
+/* Bounds an index of look->sum and look->slot; for how see slot_at(). */
+static __always_inline __u32 place_bound(__u32 at)
+{
+	barrier_var(at);
+	return at & (METERS - 1);
+}
+
+/* Counts the packet in one meter, if it matches, and notes what is left to do. */
+static __always_inline void count_in(struct look *look, struct meter *meter, __u32 at)
+{
+	struct meter_counts *counts = bpf_map_lookup_elem(&meter_counts, &at);
+	__u32 sum, bit = 1U << at;
+	struct place place;
+	__u64 slot;
+
+	if (counts)
+		counts->matched++;
+	slot = count_up(meter, look, at, &place);
+	if (!slot) {
+		look->full++;
+		return;
+	}
+	sum = slot & SLOT_COUNT;
+	if (sum > meter->limit)
+		look->over |= bit;
+	else if (!(look->view.proof & bit) || sum < from_count(meter))
+		return;
+	if (slot & SLOT_REPORTED)
+		return;
+	look->work |= bit;
+	look->sum[place_bound(at)] = sum;
+	look->slot[place_bound(at)] = place.line * SLOTS + place.index;
+}
+
+static __always_inline struct look *this_look(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&looks, &zero);
+}
+
+static __always_inline struct meter *meter_at(const struct look *look, __u32 at)
+{
+	__u32 index = (look->view.flags & METERS_HALF) * METERS + at;
+
+	return bpf_map_lookup_elem(&meters, &index);
+}
+
+/* Counts the packet that this CPU looks at in the meter of a place. Like the other two that follow
+ * a function of its own: the verifier proves it once, and not for each place and way to it. */
+__noinline int count_meter(__u32 at)
+{
+	struct look *look = this_look();
+	struct meter *meter;
+
+	at &= METERS - 1;
+	if (!look)
+		return 0;
+	meter = meter_at(look, at);
+	if (meter && matches(meter, look))
+		count_in(look, meter, at);
 	return 0;
 }
 
-static __always_inline int is_proven(const struct conn *conn)
+/* Notes in the slot that its key needs no more work in this window. A bit that two CPUs add at once
+ * is gone again; then the next packet adds it. */
+static __always_inline void set_reported(__u32 where)
 {
-	int sampled = __builtin_popcount(conn->sampled);
+	__u32 line = where / SLOTS;
+	struct meter_line *slots = bpf_map_lookup_elem(&meter_slots, &line);
 
-	return sampled && __builtin_popcount(conn->proven) * 4 >= sampled * 3;
+	if (slots)
+		__sync_fetch_and_add(slot_at(slots, where), SLOT_REPORTED);
 }
 
-/* Reports the source when the rule above says so and it was not in this window. */
-static __always_inline void try_report(const struct frame *frame, const struct packet *pkt,
-				       const struct source *key, struct conn *conn,
-				       const struct meter *meter, struct stats *st, __u64 now)
+/* Reports a key that is above the limit of the meter of a place, if nothing has to be proven first.
+ */
+__noinline int report_meter(__u32 at)
 {
-	enum report kind = is_proven(conn) ? REPORT_ESTABLISHED : REPORT_UNPROVEN;
+	struct look *look = this_look();
+	struct meter *meter;
 
-	if (conn->count <= meter->limit || conn->reported >= kind)
-		return;
-	if (kind == REPORT_UNPROVEN && conn->count <= 2ULL * meter->limit)
-		return;
-	if (find_allow(pkt))
-		conn->reported = REPORT_ESTABLISHED;
-	else if (report(frame, pkt, key, conn, meter, kind, st, now))
-		conn->reported = kind;
+	at &= METERS - 1;
+	if (!look)
+		return 0;
+	meter = meter_at(look, at);
+	if (meter && report(look, meter, at, look->sum[place_bound(at)], REPORT_UNPROVEN))
+		set_reported(look->slot[place_bound(at)]);
+	return 0;
 }
 
-/* Returns an entry of conn->flow. The index is masked where it is used: without that 5.10 forgets
- * the bounds of a number it has put on the stack, "R4 max value is outside of the allowed memory
- * range". */
-static __always_inline struct flow *flow_at(struct conn *conn, __u32 i)
+/* Does for the meter of a place, which counts SYNs per source, what proof.h says. A function of
+ * each hook: bpf/gabion.bpf.c. */
+typedef int (*prove_fn)(void *ctx, __u32 at);
+
+static __always_inline int prove_meter(void *ctx, __u32 at)
 {
-	barrier_var(i);
-	i &= FLOWS - 1;
-	return &conn->flow[i];
-}
-
-/* Draws a SYN into the sample, so that each of the attempts up to now is in it with the same
- * chance: the first ones fill it, the n-th replaces one of them with a chance of FLOWS in n. */
-static __always_inline void draw(void *ctx, const struct packet *pkt, struct conn *conn, __u32 nth)
-{
-	__u32 slot = nth - 1;
-
-	if (nth > FLOWS)
-		slot = bpf_get_prandom_u32() % nth;
-	if (slot >= FLOWS)
-		return;
-	conn->proven &= ~(1U << slot);
-	conn->sampled |= 1U << slot;
-	if (completed(ctx, pkt, pkt->sport, pkt->dport))
-		*flow_at(conn, slot) = (struct flow){}; /* older than its SYN: never proof */
-	else
-		*flow_at(conn, slot) = flow_of(pkt);
-}
-
-/* Uses a SYN of a source that is near the limit: it may be drawn into the sample, and it is an
- * occasion to look one of the sample up. */
-static __always_inline void seek_proof(void *ctx, const struct packet *pkt, struct conn *conn,
-				       const struct meter *meter)
-{
-	struct flow flow = flow_of(pkt), *known;
-	__u32 count = conn->count, slot = count & (FLOWS - 1);
-	__u64 *cell = suspect_cell(pkt);
-
-	if (cell)
-		*cell = 1;
-	if (count <= meter->limit)
-		draw(ctx, pkt, conn, count - from_count(meter) + 1);
-	known = flow_at(conn, slot);
-	if (known->sport && known->daddr == flow.daddr && !same_flow(known, &flow) &&
-	    completed(ctx, pkt, known->sport, known->dport))
-		conn->proven |= 1U << slot;
-}
-
-static __always_inline void meter_syn(void *ctx, const struct frame *frame,
-				      const struct packet *pkt, const struct meter *meter,
-				      struct stats *st, __u64 now)
-{
-	struct source key = source_key(pkt);
-	struct conn fresh = {.start = now};
+	struct look *look = this_look();
+	struct meter *meter;
 	struct conn *conn;
+	__u64 *cell;
+	int syn;
 
-	st->connections++;
-	conn = bpf_map_lookup_elem(&conns, &key);
+	at &= METERS - 1;
+	if (!look)
+		return 0;
+	meter = meter_at(look, at);
+	cell = suspect_cell(look);
+	if (!meter || !cell)
+		return 0;
+	running_window(meter, look->now);
+	syn = look->pkt.tcp_flags & TCP_SYN;
+	conn = find_conn(look, meter, syn);
 	if (!conn) {
-		/* Another CPU may insert it first; then its entry is the one to count in. */
-		bpf_map_update_elem(&conns, &key, &fresh, BPF_NOEXIST);
-		conn = bpf_map_lookup_elem(&conns, &key);
-		if (!conn) {
-			st->connections_full++;
-			return;
-		}
+		*cell &= ~(1ULL
+			   << at); /* if a source of the same hash has one, its next SYN sets it */
+		return 0;
 	}
-	/* Signed: another CPU may have begun a window after this one read the clock. */
-	if ((__s64)(now - conn->start) >= (__s64)meter->window)
-		*conn = fresh;
-	__sync_fetch_and_add(&conn->count, 1);
-	if (conn->reported == REPORT_ESTABLISHED || conn->count < from_count(meter))
-		return;
-	if (conn->count <= meter->limit || !is_proven(conn))
-		seek_proof(ctx, pkt, conn, meter);
-	try_report(frame, pkt, &key, conn, meter, st, now);
+	if (conn->reported == REPORT_ESTABLISHED) {
+		if (syn)
+			set_reported(look->slot[place_bound(at)]);
+		return 0;
+	}
+	if (syn) {
+		*cell |= 1ULL << at;
+		conn->count = look->sum[place_bound(at)];
+		if (conn->count <= meter->limit || !is_proven(conn))
+			seek_proof(ctx, look, conn, meter);
+	} else if (!is_proven(conn)) {
+		take_proof(ctx, look, conn);
+	}
+	try_report(look, meter, at, conn);
+	return 0;
 }
 
-/* Looks whether a packet that is no SYN belongs to a drawn connection whose handshake it shows to
- * be complete. Everybody else's packets cost one array load here. */
-static __always_inline void meter_data(void *ctx, const struct frame *frame,
-				       const struct packet *pkt, const struct meter *meter,
-				       struct stats *st, clock_fn clock)
+/* Returns the meters that shed the packet, as bits of their places. */
+static __always_inline __u32 to_shed(struct look *look, struct stats *st)
 {
-	__u64 *cell = suspect_cell(pkt);
-	struct source key;
-	struct flow flow;
-	__u32 known = 0;
-	struct conn *conn;
-	__u64 now;
+	__u32 shed;
 
-	if (!cell || !*cell)
-		return;
-	key = source_key(pkt);
-	conn = bpf_map_lookup_elem(&conns, &key);
-	if (!conn)
-		return;
-	now = clock(CLOCK_BOOT);
-	if ((__s64)(now - conn->start) >= (__s64)meter->window) {
-		*cell = 0;
-		return;
+	if (!look->over)
+		return 0;
+	if (find_allow(&look->pkt)) {
+		look->work = 0;
+		return 0;
 	}
-	if (conn->reported == REPORT_ESTABLISHED || is_proven(conn))
-		return;
-	flow = flow_of(pkt);
-#pragma unroll
-	for (int i = 0; i < FLOWS; i++)
-		known |= same_flow(&conn->flow[i], &flow) << i; /* an unused entry has port 0 */
-	if (!known || !completed(ctx, pkt, pkt->sport, pkt->dport))
-		return;
-	conn->proven |= known;
-	try_report(frame, pkt, &key, conn, meter, st, now);
+	shed = look->over & look->view.shed;
+	if (shed & look->view.spare && is_proven_source(look)) {
+		st->spared++;
+		shed &= ~(__u32)look->view.spare;
+	}
+	return shed;
 }
 
-/* Counts a packet of a source that is not banned. */
-static __always_inline void meter(void *ctx, const struct frame *frame, const struct packet *pkt,
-				  struct stats *st, clock_fn clock)
+/* Returns the meters that count SYNs of a source and are to see this packet of one of its
+ * connections, as bits of their places. */
+static __always_inline __u32 to_prove(const struct look *look)
+{
+	__u32 want = MARK_TCP | MARK_HEADER, no = TCP_SYN | MARK_CLOSED | MARK_HALF_OPEN;
+	__u64 *cell;
+
+	if (!look->view.proof || (look->marks & (want | no)) != want)
+		return 0;
+	cell = suspect_cell(look);
+	return cell ? *cell & look->view.proof : 0;
+}
+
+static __always_inline void count_shed(__u32 at)
+{
+	struct meter_counts *counts = bpf_map_lookup_elem(&meter_counts, &at);
+
+	if (counts)
+		counts->shed++;
+}
+
+/* Completes what begin_look() has begun; answer are marks of what is answered. Returns 0 when no
+ * meter is in force any more. */
+static __always_inline int show_meters(struct look *look, __u32 answer)
 {
 	__u32 zero = 0;
-	struct meter *meter = bpf_map_lookup_elem(&meters, &zero);
+	struct meter_view *shown = bpf_map_lookup_elem(&meter_view, &zero);
 
-	if (!meter || !meter->limit || pkt->l4_proto != IPPROTO_TCP || !pkt->has_ports)
-		return;
-	if (!pkt->syn)
-		meter_data(ctx, frame, pkt, meter, st, clock);
-	else if (!pkt->ack)
-		meter_syn(ctx, frame, pkt, meter, st, clock(CLOCK_BOOT));
+	if (!shown)
+		return 0;
+	*(volatile __u64 *)&look->view = *(volatile __u64 *)shown;
+	look->marks = marks_of(&look->pkt) | answer;
+	look->full = 0;
+	look->over = 0;
+	look->work = 0;
+	set_source(look);
+	return look->view.count;
+}
+
+/* Lets the meters count what is in look. Returns whether the packet is to be shed. Without prove
+ * there is nothing to prove, as with answers. */
+static __always_inline int count_all(void *ctx, struct look *look, struct stats *st, clock_fn clock,
+				     prove_fn prove)
+{
+	__u32 shed, work;
+
+	look->now = clock(CLOCK_JIFFIES);
+	for (__u32 at = 0; at < METERS && at < look->view.count; at++)
+		count_meter(at);
+	st->metered_full += look->full;
+	look->work |= to_prove(look);
+	shed = to_shed(look, st);
+	work = look->work;
+	if (!(shed | work))
+		return 0;
+	if (work)
+		look->boot = clock(CLOCK_BOOT);
+	for (__u32 at = 0; at < METERS && at < look->view.count; at++) {
+		if (shed >> at & 1)
+			count_shed(at);
+		if (!(work >> at & 1))
+			continue;
+		if (prove && look->view.proof >> at & 1)
+			prove(ctx, at);
+		else
+			report_meter(at);
+	}
+	return shed != 0;
+}
+
+/* Goes on parsing a packet that begin_look() was given, behind its IP header, at offset bytes. */
+static __always_inline void look_at_ports(struct look *look, const struct frame *frame,
+					  __u32 offset, struct stats *st)
+{
+	struct cursor cur = {.pos = frame->data, .end = frame->end};
+
+	barrier_var(offset);
+	offset &= OFFSETS - 1;
+	cur.pos += offset;
+	if (parse_ports(&cur, &look->pkt) < 0)
+		st->ext_limit++;
+}
+
+/* The functions of each hook that the verifier proves once for it, since only they need its
+ * context: meter_packet() and prove_meter() with that context's type. */
+typedef int (*meter_fn)(void *ctx, __u32 offset);
+
+static __always_inline int meter_packet(void *ctx, const struct frame *frame, __u32 offset,
+					clock_fn clock, prove_fn prove)
+{
+	__u32 zero = 0;
+	struct stats *st = bpf_map_lookup_elem(&stats, &zero);
+	struct look *look = this_look();
+
+	if (!st || !look)
+		return 0;
+	look_at_ports(look, frame, offset, st);
+	return show_meters(look, 0) && count_all(ctx, look, st, clock, prove);
+}
+
+static __always_inline int any_meters(void)
+{
+	__u32 zero = 0;
+	struct meter_view *shown = bpf_map_lookup_elem(&meter_view, &zero);
+
+	return shown && shown->count;
+}
+
+/* Says whether anything depends on what this machine sends. */
+static __always_inline int any_watchers(void)
+{
+	__u32 zero = 0;
+	struct meter_view *shown = bpf_map_lookup_elem(&meter_view, &zero);
+
+	return shown && (shown->spare || shown->flags & METERS_ANSWERS);
+}
+
+/* Begins to look at a packet, of which the source is known. */
+static __always_inline void begin_look(struct look *look, const struct packet *pkt,
+				       const struct frame *frame)
+{
+	look->pkt = *pkt;
+	look->len = frame->len;
+	look->ifindex = frame->ifindex;
 }
 
 #endif

@@ -21,6 +21,12 @@
 #define IPV4_OFFSET 0x1fff /* fragment offset in iphdr.frag_off */
 #define IPV6_OFFSET 0xfff8 /* fragment offset in ext_header.offset */
 
+/* Flags of the TCP header, and the octet that they are in. */
+#define TCP_FLAGS_AT 13
+#define TCP_SYN	     0x02
+#define TCP_RST	     0x04
+#define TCP_ACK	     0x10
+
 /* What parsing found. Anything but PARSED ends the inspection: there is no address to judge. The
  * packet passes, since the stack discards what is broken, unless it was built to hide its source.
  */
@@ -45,9 +51,11 @@ struct packet {
 	__u8 l4_proto;	     /* IPPROTO_*; of the first header that is no extension header */
 	__u8 later_fragment; /* has a source, but no transport header */
 	__u8 has_ports;	     /* the TCP or UDP header is here and complete */
-	__u8 syn;	     /* TCP flags, 0 or 1 */
-	__u8 ack;
+	__u8 has_type;	     /* the ICMP type and code are here */
+	__u8 tcp_flags;	     /* as in octet 13 of the header */
 	__u8 icmp_type;
+	__u8 icmp_code;
+	__be32 seq; /* of TCP */
 	__be16 sport;
 	__be16 dport;
 	union {
@@ -91,6 +99,12 @@ struct ext_header {
 		   */
 	__be16 offset; /* fragment only: in bytes when masked with IPV6_OFFSET */
 	__be32 rest;
+};
+
+/* The first bytes of both versions of ICMP. */
+struct icmp_start {
+	__u8 type;
+	__u8 code;
 };
 
 /* Returns the next size bytes and moves the cursor behind them, or NULL at the end of the packet.
@@ -257,7 +271,7 @@ static __always_inline int parse_ports(struct cursor *cur, struct packet *pkt)
 {
 	struct tcphdr *tcp;
 	struct udphdr *udp;
-	__u8 *type;
+	struct icmp_start *icmp;
 
 	if (pkt->family == 6 && skip_extensions(cur, pkt) < 0)
 		return -1;
@@ -270,8 +284,8 @@ static __always_inline int parse_ports(struct cursor *cur, struct packet *pkt)
 			return 0;
 		pkt->sport = tcp->source;
 		pkt->dport = tcp->dest;
-		pkt->syn = tcp->syn;
-		pkt->ack = tcp->ack;
+		pkt->seq = tcp->seq;
+		pkt->tcp_flags = ((__u8 *)tcp)[TCP_FLAGS_AT];
 		pkt->has_ports = 1;
 		break;
 	case IPPROTO_UDP:
@@ -284,9 +298,12 @@ static __always_inline int parse_ports(struct cursor *cur, struct packet *pkt)
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		type = take(cur, sizeof(*type));
-		if (type)
-			pkt->icmp_type = *type;
+		icmp = take(cur, sizeof(*icmp));
+		if (!icmp)
+			return 0;
+		pkt->icmp_type = icmp->type;
+		pkt->icmp_code = icmp->code;
+		pkt->has_type = 1;
 		break;
 	}
 	return 0;

@@ -4,9 +4,11 @@
  * parser alone with its result shown.
  */
 #include <linux/bpf.h>
+#include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
 
 #include "config.h"
+#include "egress.h"
 #include "filter.h"
 
 /* What the parser found. Written by test_parse(), read by the test. */
@@ -59,17 +61,79 @@ __noinline int test_sample(struct xdp_md *ctx, __u64 source_high, __u64 source_l
 	return sample(&frame, &drop, test_clock(CLOCK_BOOT));
 }
 
+__noinline int prove_test(struct xdp_md *ctx, __u32 at)
+{
+	return prove_meter(ctx, at);
+}
+
+__noinline int meter_test(struct xdp_md *ctx, __u32 offset)
+{
+	struct frame frame = frame_of(ctx);
+
+	return meter_packet(ctx, &frame, offset, test_clock, (prove_fn)prove_test);
+}
+
 SEC("xdp")
 int test_filter(struct xdp_md *ctx)
 {
 	struct frame frame = frame_of(ctx);
 	struct drop drop = {};
 
-	if (filter(ctx, &frame, test_clock, &drop) == PASS)
+	if (filter(ctx, &frame, test_clock, (meter_fn)meter_test, &drop) == PASS)
 		return XDP_PASS;
 	if (drop.cause)
 		test_sample(ctx, drop.source[0], drop.source[1], drop.cause);
 	return XDP_DROP;
+}
+
+static __always_inline struct frame egress_frame(struct __sk_buff *skb)
+{
+	return (struct frame){
+		.data = (void *)(long)skb->data,
+		.end = (void *)(long)skb->data_end,
+		.len = skb->len,
+		.ifindex = skb->ifindex,
+	};
+}
+
+/* See egress.h. */
+__noinline int answer_egress(__u32 marks)
+{
+	return watch_answer(marks, test_clock);
+}
+
+__noinline int connected_egress(struct __sk_buff *skb)
+{
+	return watch_connected(skb, test_clock);
+}
+
+__noinline int answered_egress(struct __sk_buff *skb, __u32 offset)
+{
+	struct frame frame = egress_frame(skb);
+
+	return look_at_answered(&frame, offset);
+}
+
+__noinline int transport_egress(struct __sk_buff *skb, __u32 offset)
+{
+	struct frame frame = egress_frame(skb);
+
+	return look_at_transport(&frame, offset);
+}
+
+SEC("tc")
+int test_egress(struct __sk_buff *skb)
+{
+	const struct watchers call = {
+		.transport = transport_egress,
+		.answered = answered_egress,
+		.answer = answer_egress,
+		.connected = connected_egress,
+	};
+	struct frame frame = egress_frame(skb);
+
+	watch(skb, &frame, &call);
+	return TC_ACT_UNSPEC;
 }
 
 SEC("xdp")

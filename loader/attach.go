@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 )
@@ -49,7 +50,8 @@ func ParseMode(s string) (Mode, error) {
 //
 // With ModeAuto it goes down from native XDP to generic XDP to tc, and says why at each step. An XDP
 // program that is not gabion's is never replaced: the filter goes to tc ingress then. It fails with
-// ErrNoInterface when there is no such interface.
+// ErrNoInterface when there is no such interface. What leaves the interface is watched as well, if the
+// kernel can; if not, that is logged.
 func (p *Plane) Attach(ifname string, want Mode) (Attachment, error) {
 	if err := p.writable(); err != nil {
 		return Attachment{}, fmt.Errorf("attach to %s: %w", ifname, err)
@@ -65,12 +67,14 @@ func (p *Plane) Attach(ifname string, want Mode) (Attachment, error) {
 		return Attachment{}, fmt.Errorf("attach to %s: %w", ifname, err)
 	}
 	if have != nil {
+		p.watchEgress(nic)
 		return *have, nil
 	}
 	a, err := p.replace(nic, want, old)
 	if err != nil {
 		return a, fmt.Errorf("attach to %s: %w", ifname, err)
 	}
+	p.watchEgress(nic)
 	p.log.Info("filter attached", "interface", ifname, "ifindex", nic.Index, "mode", a.Mode)
 	return a, nil
 }
@@ -83,7 +87,7 @@ func (p *Plane) keep(nic *netlink.LinkAttrs, want Mode) (have *Attachment, old *
 		return nil, nil, err
 	}
 	for _, pin := range pins {
-		if pin.ifindex != nic.Index && pin.ifname != nic.Name {
+		if pin.mode.isEgress() || pin.ifindex != nic.Index && pin.ifname != nic.Name {
 			continue
 		}
 		a, err := p.inspect(pin)
@@ -178,6 +182,9 @@ func (p *Plane) Attachments() ([]Attachment, error) {
 	}
 	out := make([]Attachment, 0, len(pins))
 	for _, pin := range pins {
+		if pin.mode.isEgress() {
+			continue
+		}
 		a, err := p.inspect(pin)
 		if err != nil {
 			return nil, err
@@ -232,7 +239,7 @@ func (p *Plane) attachXDP(nic *netlink.LinkAttrs, mode Mode, flags link.XDPAttac
 // attachTC prefers a tcx link, at the head, and falls back to a filter of the clsact qdisc.
 func (p *Plane) attachTC(nic *netlink.LinkAttrs) (Mode, error) {
 	if !p.legacyTC {
-		l, err := link.AttachTCX(tcxOptions(nic.Index, p.tc))
+		l, err := link.AttachTCX(tcxOptions(nic.Index, p.tc, ebpf.AttachTCXIngress))
 		if err == nil {
 			return ModeTCX, p.pinLink(l, nic, ModeTCX)
 		}
@@ -241,7 +248,7 @@ func (p *Plane) attachTC(nic *netlink.LinkAttrs) (Mode, error) {
 		}
 		p.log.Warn("attach mode not available", "interface", nic.Name, "mode", ModeTCX, "err", err)
 	}
-	return ModeClsact, p.attachClsact(nic)
+	return ModeClsact, p.attachClsact(nic, ModeClsact)
 }
 
 // findInterface returns a named interface of this network namespace.

@@ -50,10 +50,11 @@ type batchbpfBudget struct {
 }
 
 type batchbpfClaim struct {
-	_     structs.HostLayout
-	Addr  [16]uint8
-	Start uint64
-	Kind  uint64
+	_       structs.HostLayout
+	Key     [16]uint8
+	Running uint64
+	Meter   uint32
+	Kind    uint32
 }
 
 type batchbpfClass struct {
@@ -64,7 +65,7 @@ type batchbpfClass struct {
 
 type batchbpfConn struct {
 	_        structs.HostLayout
-	Start    uint64
+	Running  uint64
 	Count    uint32
 	Sampled  uint8
 	Proven   uint8
@@ -78,11 +79,104 @@ type batchbpfConn struct {
 	}
 }
 
+type batchbpfLook struct {
+	_   structs.HostLayout
+	Pkt struct {
+		_             structs.HostLayout
+		Family        uint8
+		L4Proto       uint8
+		LaterFragment uint8
+		HasPorts      uint8
+		HasType       uint8
+		TcpFlags      uint8
+		IcmpType      uint8
+		IcmpCode      uint8
+		Seq           uint32
+		Sport         uint16
+		Dport         uint16
+		Saddr         [16]uint8
+		Daddr         [16]uint8
+	}
+	Outcome uint32
+	Offset  uint32
+	First   uint32
+	Len     uint32
+	Ifindex uint32
+	Marks   uint32
+	View    batchbpfMeterView
+	High    uint64
+	Low     uint64
+	Now     uint64
+	Boot    uint64
+	Full    uint32
+	Over    uint32
+	Work    uint32
+	Sum     [16]uint32
+	Slot    [16]uint32
+	Source  batchbpfSource
+	_       [4]byte
+	Fresh   batchbpfConn
+	Tuple   struct {
+		_    structs.HostLayout
+		Ipv4 struct {
+			_     structs.HostLayout
+			Saddr uint32
+			Daddr uint32
+			Sport uint16
+			Dport uint16
+		}
+		_ [24]byte
+	}
+	_ [4]byte
+}
+
 type batchbpfMeter struct {
-	_      structs.HostLayout
-	Window uint64
-	Limit  uint32
-	Pad    uint32
+	_     structs.HostLayout
+	Mask  uint32
+	Marks uint32
+	Port  [4]struct {
+		_     structs.HostLayout
+		First uint16
+		Span  uint16
+	}
+	Types     [4]uint8
+	Id        uint32
+	KeyHigh   uint64
+	KeyLow    [2]uint64
+	KeyPort   uint32
+	Limit     uint32
+	Window    uint32
+	Lines     uint32
+	Sketch    uint32
+	Unit      uint8
+	Shift     uint8
+	Prefixlen [2]uint8
+	Running   uint64
+	WindowNs  uint64
+	Wanted    uint64
+	Options   uint64
+	Name      [80]int8
+}
+
+type batchbpfMeterCounts struct {
+	_       structs.HostLayout
+	Matched uint64
+	Shed    uint64
+	Events  uint64
+}
+
+type batchbpfMeterLine struct {
+	_    structs.HostLayout
+	Slot [8]uint64
+}
+
+type batchbpfMeterView struct {
+	_     structs.HostLayout
+	Count uint8
+	Flags uint8
+	Shed  uint16
+	Spare uint16
+	Proof uint16
 }
 
 type batchbpfPrefix4 struct {
@@ -97,6 +191,11 @@ type batchbpfPrefix6 struct {
 	Addr      [16]uint8
 }
 
+type batchbpfProvenLine struct {
+	_    structs.HostLayout
+	Slot [8]uint64
+}
+
 type batchbpfSampling struct {
 	_      structs.HostLayout
 	Until  uint64
@@ -104,9 +203,16 @@ type batchbpfSampling struct {
 	Pad    uint32
 }
 
-type batchbpfSource struct {
+type batchbpfSketch struct {
 	_    structs.HostLayout
-	Addr [16]uint8
+	Bits [8]uint64
+}
+
+type batchbpfSource struct {
+	_     structs.HostLayout
+	Addr  [16]uint8
+	Meter uint32
+	Pad   uint32
 }
 
 type batchbpfStats struct {
@@ -128,11 +234,13 @@ type batchbpfStats struct {
 	AllowedV6         uint64
 	DroppedV4         uint64
 	DroppedV6         uint64
+	ShedV4            uint64
+	ShedV6            uint64
 	DroppedTags       uint64
 	DroppedBytes      uint64
 	ExtLimit          uint64
-	Connections       uint64
-	ConnectionsFull   uint64
+	MeteredFull       uint64
+	Spared            uint64
 	Events            uint64
 	EventsUnproven    uint64
 	EventsFull        uint64
@@ -196,10 +304,16 @@ const (
 	batchbpfMapEvents       = "events"
 	batchbpfMapHosts4       = "hosts4"
 	batchbpfMapHosts6       = "hosts6"
+	batchbpfMapLooks        = "looks"
+	batchbpfMapMeterCounts  = "meter_counts"
+	batchbpfMapMeterSlots   = "meter_slots"
+	batchbpfMapMeterView    = "meter_view"
 	batchbpfMapMeters       = "meters"
+	batchbpfMapProven       = "proven"
 	batchbpfMapSampled      = "sampled"
 	batchbpfMapSamples      = "samples"
 	batchbpfMapSampling     = "sampling"
+	batchbpfMapSketches     = "sketches"
 	batchbpfMapStats        = "stats"
 	batchbpfMapSuspects     = "suspects"
 	batchbpfMapTallies      = "tallies"
@@ -214,6 +328,7 @@ const (
 	batchbpfVarHashKey      = "hash_key"
 	batchbpfVarLine4Type    = "line4_type"
 	batchbpfVarLine6Type    = "line6_type"
+	batchbpfVarProvenTicks  = "proven_ticks"
 	batchbpfVarReads        = "reads"
 	batchbpfVarTargetCount  = "target_count"
 	batchbpfVarTickShift    = "tick_shift"
@@ -272,32 +387,38 @@ type batchbpfProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type batchbpfMapSpecs struct {
-	Abi       *ebpf.MapSpec `ebpf:"abi"`
-	Allow4    *ebpf.MapSpec `ebpf:"allow4"`
-	Allow6    *ebpf.MapSpec `ebpf:"allow6"`
-	AllowBits *ebpf.MapSpec `ebpf:"allow_bits"`
-	Any4      *ebpf.MapSpec `ebpf:"any4"`
-	Any6      *ebpf.MapSpec `ebpf:"any6"`
-	Bans4     *ebpf.MapSpec `ebpf:"bans4"`
-	Bans6     *ebpf.MapSpec `ebpf:"bans6"`
-	Budgets   *ebpf.MapSpec `ebpf:"budgets"`
-	CidrBits4 *ebpf.MapSpec `ebpf:"cidr_bits4"`
-	Claims    *ebpf.MapSpec `ebpf:"claims"`
-	Classes   *ebpf.MapSpec `ebpf:"classes"`
-	Conns     *ebpf.MapSpec `ebpf:"conns"`
-	Events    *ebpf.MapSpec `ebpf:"events"`
-	Hosts4    *ebpf.MapSpec `ebpf:"hosts4"`
-	Hosts6    *ebpf.MapSpec `ebpf:"hosts6"`
-	Meters    *ebpf.MapSpec `ebpf:"meters"`
-	Sampled   *ebpf.MapSpec `ebpf:"sampled"`
-	Samples   *ebpf.MapSpec `ebpf:"samples"`
-	Sampling  *ebpf.MapSpec `ebpf:"sampling"`
-	Stats     *ebpf.MapSpec `ebpf:"stats"`
-	Suspects  *ebpf.MapSpec `ebpf:"suspects"`
-	Tallies   *ebpf.MapSpec `ebpf:"tallies"`
-	Targets   *ebpf.MapSpec `ebpf:"targets"`
-	Trials    *ebpf.MapSpec `ebpf:"trials"`
-	Views     *ebpf.MapSpec `ebpf:"views"`
+	Abi         *ebpf.MapSpec `ebpf:"abi"`
+	Allow4      *ebpf.MapSpec `ebpf:"allow4"`
+	Allow6      *ebpf.MapSpec `ebpf:"allow6"`
+	AllowBits   *ebpf.MapSpec `ebpf:"allow_bits"`
+	Any4        *ebpf.MapSpec `ebpf:"any4"`
+	Any6        *ebpf.MapSpec `ebpf:"any6"`
+	Bans4       *ebpf.MapSpec `ebpf:"bans4"`
+	Bans6       *ebpf.MapSpec `ebpf:"bans6"`
+	Budgets     *ebpf.MapSpec `ebpf:"budgets"`
+	CidrBits4   *ebpf.MapSpec `ebpf:"cidr_bits4"`
+	Claims      *ebpf.MapSpec `ebpf:"claims"`
+	Classes     *ebpf.MapSpec `ebpf:"classes"`
+	Conns       *ebpf.MapSpec `ebpf:"conns"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
+	Hosts4      *ebpf.MapSpec `ebpf:"hosts4"`
+	Hosts6      *ebpf.MapSpec `ebpf:"hosts6"`
+	Looks       *ebpf.MapSpec `ebpf:"looks"`
+	MeterCounts *ebpf.MapSpec `ebpf:"meter_counts"`
+	MeterSlots  *ebpf.MapSpec `ebpf:"meter_slots"`
+	MeterView   *ebpf.MapSpec `ebpf:"meter_view"`
+	Meters      *ebpf.MapSpec `ebpf:"meters"`
+	Proven      *ebpf.MapSpec `ebpf:"proven"`
+	Sampled     *ebpf.MapSpec `ebpf:"sampled"`
+	Samples     *ebpf.MapSpec `ebpf:"samples"`
+	Sampling    *ebpf.MapSpec `ebpf:"sampling"`
+	Sketches    *ebpf.MapSpec `ebpf:"sketches"`
+	Stats       *ebpf.MapSpec `ebpf:"stats"`
+	Suspects    *ebpf.MapSpec `ebpf:"suspects"`
+	Tallies     *ebpf.MapSpec `ebpf:"tallies"`
+	Targets     *ebpf.MapSpec `ebpf:"targets"`
+	Trials      *ebpf.MapSpec `ebpf:"trials"`
+	Views       *ebpf.MapSpec `ebpf:"views"`
 }
 
 // batchbpfVariableSpecs contains global variables before they are loaded into the kernel.
@@ -310,6 +431,7 @@ type batchbpfVariableSpecs struct {
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
 	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
+	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	Reads        *ebpf.VariableSpec `ebpf:"reads"`
 	TargetCount  *ebpf.VariableSpec `ebpf:"target_count"`
 	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
@@ -338,32 +460,38 @@ func (o *batchbpfObjects) Close() error {
 //
 // It can be passed to loadBatchbpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type batchbpfMaps struct {
-	Abi       *ebpf.Map `ebpf:"abi"`
-	Allow4    *ebpf.Map `ebpf:"allow4"`
-	Allow6    *ebpf.Map `ebpf:"allow6"`
-	AllowBits *ebpf.Map `ebpf:"allow_bits"`
-	Any4      *ebpf.Map `ebpf:"any4"`
-	Any6      *ebpf.Map `ebpf:"any6"`
-	Bans4     *ebpf.Map `ebpf:"bans4"`
-	Bans6     *ebpf.Map `ebpf:"bans6"`
-	Budgets   *ebpf.Map `ebpf:"budgets"`
-	CidrBits4 *ebpf.Map `ebpf:"cidr_bits4"`
-	Claims    *ebpf.Map `ebpf:"claims"`
-	Classes   *ebpf.Map `ebpf:"classes"`
-	Conns     *ebpf.Map `ebpf:"conns"`
-	Events    *ebpf.Map `ebpf:"events"`
-	Hosts4    *ebpf.Map `ebpf:"hosts4"`
-	Hosts6    *ebpf.Map `ebpf:"hosts6"`
-	Meters    *ebpf.Map `ebpf:"meters"`
-	Sampled   *ebpf.Map `ebpf:"sampled"`
-	Samples   *ebpf.Map `ebpf:"samples"`
-	Sampling  *ebpf.Map `ebpf:"sampling"`
-	Stats     *ebpf.Map `ebpf:"stats"`
-	Suspects  *ebpf.Map `ebpf:"suspects"`
-	Tallies   *ebpf.Map `ebpf:"tallies"`
-	Targets   *ebpf.Map `ebpf:"targets"`
-	Trials    *ebpf.Map `ebpf:"trials"`
-	Views     *ebpf.Map `ebpf:"views"`
+	Abi         *ebpf.Map `ebpf:"abi"`
+	Allow4      *ebpf.Map `ebpf:"allow4"`
+	Allow6      *ebpf.Map `ebpf:"allow6"`
+	AllowBits   *ebpf.Map `ebpf:"allow_bits"`
+	Any4        *ebpf.Map `ebpf:"any4"`
+	Any6        *ebpf.Map `ebpf:"any6"`
+	Bans4       *ebpf.Map `ebpf:"bans4"`
+	Bans6       *ebpf.Map `ebpf:"bans6"`
+	Budgets     *ebpf.Map `ebpf:"budgets"`
+	CidrBits4   *ebpf.Map `ebpf:"cidr_bits4"`
+	Claims      *ebpf.Map `ebpf:"claims"`
+	Classes     *ebpf.Map `ebpf:"classes"`
+	Conns       *ebpf.Map `ebpf:"conns"`
+	Events      *ebpf.Map `ebpf:"events"`
+	Hosts4      *ebpf.Map `ebpf:"hosts4"`
+	Hosts6      *ebpf.Map `ebpf:"hosts6"`
+	Looks       *ebpf.Map `ebpf:"looks"`
+	MeterCounts *ebpf.Map `ebpf:"meter_counts"`
+	MeterSlots  *ebpf.Map `ebpf:"meter_slots"`
+	MeterView   *ebpf.Map `ebpf:"meter_view"`
+	Meters      *ebpf.Map `ebpf:"meters"`
+	Proven      *ebpf.Map `ebpf:"proven"`
+	Sampled     *ebpf.Map `ebpf:"sampled"`
+	Samples     *ebpf.Map `ebpf:"samples"`
+	Sampling    *ebpf.Map `ebpf:"sampling"`
+	Sketches    *ebpf.Map `ebpf:"sketches"`
+	Stats       *ebpf.Map `ebpf:"stats"`
+	Suspects    *ebpf.Map `ebpf:"suspects"`
+	Tallies     *ebpf.Map `ebpf:"tallies"`
+	Targets     *ebpf.Map `ebpf:"targets"`
+	Trials      *ebpf.Map `ebpf:"trials"`
+	Views       *ebpf.Map `ebpf:"views"`
 }
 
 func (m *batchbpfMaps) Close() error {
@@ -384,10 +512,16 @@ func (m *batchbpfMaps) Close() error {
 		m.Events,
 		m.Hosts4,
 		m.Hosts6,
+		m.Looks,
+		m.MeterCounts,
+		m.MeterSlots,
+		m.MeterView,
 		m.Meters,
+		m.Proven,
 		m.Sampled,
 		m.Samples,
 		m.Sampling,
+		m.Sketches,
 		m.Stats,
 		m.Suspects,
 		m.Tallies,
@@ -407,6 +541,7 @@ type batchbpfVariables struct {
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
 	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
+	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	Reads        *ebpf.Variable `ebpf:"reads"`
 	TargetCount  *ebpf.Variable `ebpf:"target_count"`
 	TickShift    *ebpf.Variable `ebpf:"tick_shift"`

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
-	"time"
 
 	"gabion/bench/packet"
 	"gabion/userspace/decision"
+	"gabion/userspace/meter"
 )
 
 // mustManyBans opens a plane in which so many addresses are banned, and the same number of IPv6 ones.
@@ -30,7 +30,7 @@ func mustManyBans(b *testing.B, n int) *Plane {
 	mustBan(b, p, ban("192.0.2.1/32", decision.ClassBan, inAnHour()), ban("192.0.2.2/32", decision.ClassBan, inAnHour()),
 		ban("2001:db8::1/128", decision.ClassBan, inAnHour()))
 	mustAllow(b, p, "192.0.2.2/32")
-	if err := p.SetConnLimit(ConnLimit{Count: 1 << 30, Window: time.Second}); err != nil {
+	if err := p.SetMeters([]*meter.Meter{connections(1 << 27)}); err != nil {
 		b.Fatal(err)
 	}
 	return p

@@ -12,20 +12,21 @@ import (
 // Where the filter sits in the clsact qdisc. The handle is ours by convention; the name decides.
 const (
 	filterName   = "gabion_tc"
+	egressName   = "gabion_egress"
 	filterHandle = 0x6761 // "ga"
 	filterPrio   = 1      // first of the chain
 )
 
 // attachClsact is for kernels before 6.6, which have no tcx. A filter belongs to the interface, not
 // to a process, so the pin next to it only remembers that it is there.
-func (p *Plane) attachClsact(nic *netlink.LinkAttrs) error {
+func (p *Plane) attachClsact(nic *netlink.LinkAttrs, mode Mode) error {
 	err := netlink.QdiscAdd(clsact(nic.Index))
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("add clsact qdisc: %w", err)
 	}
 	// The pin first: one without a filter is stale, a filter without a pin would stay for ever.
-	pin := linkPin{path: p.pinPath(nic, ModeClsact), mode: ModeClsact, ifindex: nic.Index, ifname: nic.Name}
-	if err := pinProgram(p.tc, pin.path); err != nil && !errors.Is(err, os.ErrExist) {
+	pin := linkPin{path: p.pinPath(nic, mode), mode: mode, ifindex: nic.Index, ifname: nic.Name}
+	if err := pinProgram(p.program(mode), pin.path); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	if err := p.updateClsact(pin); err != nil {
@@ -39,12 +40,13 @@ func (p *Plane) updateClsact(pin linkPin) error {
 	if _, err := netlink.LinkByIndex(pin.ifindex); err != nil {
 		return nil // gone, and the filter with it; Attach clears the pin away
 	}
+	parent, name := sideOf(pin.mode)
 	f := &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: pin.ifindex, Parent: netlink.HANDLE_MIN_INGRESS,
+			LinkIndex: pin.ifindex, Parent: parent,
 			Handle: filterHandle, Priority: filterPrio, Protocol: unix.ETH_P_ALL,
 		},
-		Fd: p.tc.FD(), Name: filterName, DirectAction: true,
+		Fd: p.program(pin.mode).FD(), Name: name, DirectAction: true,
 	}
 	if err := netlink.FilterReplace(f); err != nil {
 		return fmt.Errorf("add tc filter: %w", err)
@@ -52,18 +54,27 @@ func (p *Plane) updateClsact(pin linkPin) error {
 	return nil
 }
 
+// sideOf returns the side of the qdisc that a mode is on, and the name of its filter there.
+func sideOf(mode Mode) (parent uint32, name string) {
+	if mode == modeEgressClsact {
+		return netlink.HANDLE_MIN_EGRESS, egressName
+	}
+	return netlink.HANDLE_MIN_INGRESS, filterName
+}
+
 // findFilter returns gabion's filter of an interface; nil when there is none, or no interface.
-func findFilter(ifindex int) (*netlink.BpfFilter, error) {
+func findFilter(ifindex int, mode Mode) (*netlink.BpfFilter, error) {
+	parent, name := sideOf(mode)
 	l, err := netlink.LinkByIndex(ifindex)
 	if err != nil {
 		return nil, nil
 	}
-	filters, err := netlink.FilterList(l, netlink.HANDLE_MIN_INGRESS)
+	filters, err := netlink.FilterList(l, parent)
 	if err != nil {
 		return nil, fmt.Errorf("list tc filters of %s: %w", l.Attrs().Name, err)
 	}
 	for _, f := range filters {
-		if b, ok := f.(*netlink.BpfFilter); ok && b.Name == filterName && b.Handle == filterHandle {
+		if b, ok := f.(*netlink.BpfFilter); ok && b.Name == name && b.Handle == filterHandle {
 			return b, nil
 		}
 	}
@@ -71,8 +82,8 @@ func findFilter(ifindex int) (*netlink.BpfFilter, error) {
 }
 
 // removeFilter deletes gabion's filter, and the qdisc when nobody else uses it.
-func removeFilter(ifindex int) error {
-	f, err := findFilter(ifindex)
+func removeFilter(ifindex int, mode Mode) error {
+	f, err := findFilter(ifindex, mode)
 	if err != nil || f == nil {
 		return err
 	}

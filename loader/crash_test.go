@@ -126,14 +126,14 @@ func TestAnUpgradeThatEndedHalfwayIsFinishedOrTakenBack(t *testing.T) {
 			}
 			mustAttach(t, n, p, want)
 			in(t, n.server, func() {
-				shipped := programs{XDP: p.xdp, TC: p.tc}
+				shipped := programs{XDP: p.xdp, TC: p.tc, Egress: p.egress}
 				older := mustLoadOlder(t, p)
-				p.xdp, p.tc = older.XDP, older.TC
+				p.xdp, p.tc, p.egress = older.XDP, older.TC, older.Egress
 				if err := p.updateLinks(); err != nil {
 					t.Fatal(err)
 				}
 				mustClose(t, p) // dies here, before the pins of the programs are replaced
-				if err := errors.Join(shipped.XDP.Close(), shipped.TC.Close()); err != nil {
+				if err := errors.Join(shipped.XDP.Close(), shipped.TC.Close(), shipped.Egress.Close()); err != nil {
 					t.Fatal(err)
 				}
 				p = mustOpen(t, small(dir))
@@ -142,7 +142,7 @@ func TestAnUpgradeThatEndedHalfwayIsFinishedOrTakenBack(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if want := mustID(t, p.program(mode)); running != want {
+					if want := mustID(t, p.program(pin.mode)); running != want {
 						t.Errorf("the link runs program %d, pinned is %d", running, want)
 					}
 				}
@@ -159,7 +159,7 @@ func TestAFilterThatWasNotAddedAnyMoreIsStale(t *testing.T) {
 	mustAttach(t, n, p, ModeTC)
 	in(t, n.server, func() {
 		pin := mustPins(t, p)[0]
-		if err := removeFilter(pin.ifindex); err != nil { // dies between the pin and the filter
+		if err := removeFilter(pin.ifindex, ModeClsact); err != nil { // dies between the pin and the filter
 			t.Fatal(err)
 		}
 		a, err := p.inspect(pin)

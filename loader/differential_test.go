@@ -157,7 +157,7 @@ func TestDifferentialFilterAndModelAgreeOnEveryPacket(t *testing.T) {
 		total, shipped = total+packetsPerRound, shipped+shippedPerRound
 	}
 	for _, c := range outcomeCounters() {
-		if outcomes[c] == 0 {
+		if outcomes[c] == 0 && c.Outcome != "shed" { // no meter is in force
 			t.Errorf("none of %d packets was %v", total, c)
 		}
 	}

@@ -50,10 +50,11 @@ type bpfBudget struct {
 }
 
 type bpfClaim struct {
-	_     structs.HostLayout
-	Addr  [16]uint8
-	Start uint64
-	Kind  uint64
+	_       structs.HostLayout
+	Key     [16]uint8
+	Running uint64
+	Meter   uint32
+	Kind    uint32
 }
 
 type bpfClass struct {
@@ -64,7 +65,7 @@ type bpfClass struct {
 
 type bpfConn struct {
 	_        structs.HostLayout
-	Start    uint64
+	Running  uint64
 	Count    uint32
 	Sampled  uint8
 	Proven   uint8
@@ -78,24 +79,12 @@ type bpfConn struct {
 	}
 }
 
-type bpfConnEvent struct {
-	_           structs.HostLayout
-	Time        uint64
-	Window      uint64
-	Source      [16]uint8
-	Count       uint32
-	Limit       uint32
-	Ifindex     uint32
-	DstPort     uint16
-	Family      uint8
-	Established uint8
-}
-
 type bpfDropReason uint32
 
 const (
 	bpfDropReasonDROPPED_BAN  bpfDropReason = 1
 	bpfDropReasonDROPPED_TAGS bpfDropReason = 2
+	bpfDropReasonDROPPED_SHED bpfDropReason = 3
 )
 
 type bpfDropSample struct {
@@ -112,11 +101,152 @@ type bpfDropSample struct {
 	Data     [96]uint8
 }
 
+type bpfLook struct {
+	_   structs.HostLayout
+	Pkt struct {
+		_             structs.HostLayout
+		Family        uint8
+		L4Proto       uint8
+		LaterFragment uint8
+		HasPorts      uint8
+		HasType       uint8
+		TcpFlags      uint8
+		IcmpType      uint8
+		IcmpCode      uint8
+		Seq           uint32
+		Sport         uint16
+		Dport         uint16
+		Saddr         [16]uint8
+		Daddr         [16]uint8
+	}
+	Outcome uint32
+	Offset  uint32
+	First   uint32
+	Len     uint32
+	Ifindex uint32
+	Marks   uint32
+	View    bpfMeterView
+	High    uint64
+	Low     uint64
+	Now     uint64
+	Boot    uint64
+	Full    uint32
+	Over    uint32
+	Work    uint32
+	Sum     [16]uint32
+	Slot    [16]uint32
+	Source  bpfSource
+	_       [4]byte
+	Fresh   bpfConn
+	Tuple   struct {
+		_    structs.HostLayout
+		Ipv4 struct {
+			_     structs.HostLayout
+			Saddr uint32
+			Daddr uint32
+			Sport uint16
+			Dport uint16
+		}
+		_ [24]byte
+	}
+	_ [4]byte
+}
+
+type bpfMark uint32
+
+const (
+	bpfMarkMARK_FLAGS     bpfMark = 255
+	bpfMarkMARK_TCP       bpfMark = 256
+	bpfMarkMARK_UDP       bpfMark = 512
+	bpfMarkMARK_ICMP      bpfMark = 1024
+	bpfMarkMARK_HEADER    bpfMark = 2048
+	bpfMarkMARK_CLOSED    bpfMark = 4096
+	bpfMarkMARK_HALF_OPEN bpfMark = 8192
+	bpfMarkMARK_TYPES     bpfMark = 16384
+)
+
 type bpfMeter struct {
-	_      structs.HostLayout
-	Window uint64
-	Limit  uint32
-	Pad    uint32
+	_     structs.HostLayout
+	Mask  uint32
+	Marks uint32
+	Port  [4]struct {
+		_     structs.HostLayout
+		First uint16
+		Span  uint16
+	}
+	Types     [4]uint8
+	Id        uint32
+	KeyHigh   uint64
+	KeyLow    [2]uint64
+	KeyPort   uint32
+	Limit     uint32
+	Window    uint32
+	Lines     uint32
+	Sketch    uint32
+	Unit      uint8
+	Shift     uint8
+	Prefixlen [2]uint8
+	Running   uint64
+	WindowNs  uint64
+	Wanted    uint64
+	Options   uint64
+	Name      [80]int8
+}
+
+type bpfMeterCounts struct {
+	_       structs.HostLayout
+	Matched uint64
+	Shed    uint64
+	Events  uint64
+}
+
+type bpfMeterEvent struct {
+	_           structs.HostLayout
+	Time        uint64
+	Window      uint64
+	Limit       uint64
+	Source      [16]uint8
+	Count       uint32
+	Meter       uint32
+	Ifindex     uint32
+	DstPort     uint16
+	Family      uint8
+	Prefixlen   uint8
+	Unit        uint8
+	Shift       uint8
+	Established uint8
+	Protocol    uint8
+	Pad         [4]uint8
+}
+
+type bpfMeterFlag uint32
+
+const (
+	bpfMeterFlagMETERS_HALF    bpfMeterFlag = 1
+	bpfMeterFlagMETERS_ANSWERS bpfMeterFlag = 2
+)
+
+type bpfMeterLine struct {
+	_    structs.HostLayout
+	Slot [8]uint64
+}
+
+type bpfMeterUnit uint32
+
+const (
+	bpfMeterUnitUNIT_PACKETS     bpfMeterUnit = 0
+	bpfMeterUnitUNIT_BYTES       bpfMeterUnit = 1
+	bpfMeterUnitUNIT_CONNECTIONS bpfMeterUnit = 2
+	bpfMeterUnitUNIT_PORTS       bpfMeterUnit = 3
+)
+
+type bpfMeterView struct {
+	_     structs.HostLayout
+	Count uint8
+	Flags uint8
+	Shed  uint16
+	Spare uint16
+	Proof uint16
 }
 
 type bpfPrefix4 struct {
@@ -131,6 +261,11 @@ type bpfPrefix6 struct {
 	Addr      [16]uint8
 }
 
+type bpfProvenLine struct {
+	_    structs.HostLayout
+	Slot [8]uint64
+}
+
 type bpfSampling struct {
 	_      structs.HostLayout
 	Until  uint64
@@ -138,9 +273,16 @@ type bpfSampling struct {
 	Pad    uint32
 }
 
-type bpfSource struct {
+type bpfSketch struct {
 	_    structs.HostLayout
-	Addr [16]uint8
+	Bits [8]uint64
+}
+
+type bpfSource struct {
+	_     structs.HostLayout
+	Addr  [16]uint8
+	Meter uint32
+	Pad   uint32
 }
 
 type bpfStats struct {
@@ -162,11 +304,13 @@ type bpfStats struct {
 	AllowedV6         uint64
 	DroppedV4         uint64
 	DroppedV6         uint64
+	ShedV4            uint64
+	ShedV6            uint64
 	DroppedTags       uint64
 	DroppedBytes      uint64
 	ExtLimit          uint64
-	Connections       uint64
-	ConnectionsFull   uint64
+	MeteredFull       uint64
+	Spared            uint64
 	Events            uint64
 	EventsUnproven    uint64
 	EventsFull        uint64
@@ -189,43 +333,54 @@ type bpfView struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	bpfMapAbi          = "abi"
-	bpfMapAllow4       = "allow4"
-	bpfMapAllow6       = "allow6"
-	bpfMapAllowBits    = "allow_bits"
-	bpfMapAny4         = "any4"
-	bpfMapAny6         = "any6"
-	bpfMapBans4        = "bans4"
-	bpfMapBans6        = "bans6"
-	bpfMapBudgets      = "budgets"
-	bpfMapCidrBits4    = "cidr_bits4"
-	bpfMapClaims       = "claims"
-	bpfMapClasses      = "classes"
-	bpfMapConns        = "conns"
-	bpfMapEvents       = "events"
-	bpfMapHosts4       = "hosts4"
-	bpfMapHosts6       = "hosts6"
-	bpfMapMeters       = "meters"
-	bpfMapSampled      = "sampled"
-	bpfMapSamples      = "samples"
-	bpfMapSampling     = "sampling"
-	bpfMapStats        = "stats"
-	bpfMapSuspects     = "suspects"
-	bpfMapViews        = "views"
-	bpfProgGabionClock = "gabion_clock"
-	bpfProgGabionTc    = "gabion_tc"
-	bpfProgGabionXdp   = "gabion_xdp"
-	bpfVarAbiVersion   = "abi_version"
-	bpfVarAny6Words    = "any6_words"
-	bpfVarEventType    = "event_type"
-	bpfVarEventsBudget = "events_budget"
-	bpfVarHashKey      = "hash_key"
-	bpfVarLine4Type    = "line4_type"
-	bpfVarLine6Type    = "line6_type"
-	bpfVarReasonType   = "reason_type"
-	bpfVarSampleType   = "sample_type"
-	bpfVarTickShift    = "tick_shift"
-	bpfVarXdpFrags     = "xdp_frags"
+	bpfMapAbi           = "abi"
+	bpfMapAllow4        = "allow4"
+	bpfMapAllow6        = "allow6"
+	bpfMapAllowBits     = "allow_bits"
+	bpfMapAny4          = "any4"
+	bpfMapAny6          = "any6"
+	bpfMapBans4         = "bans4"
+	bpfMapBans6         = "bans6"
+	bpfMapBudgets       = "budgets"
+	bpfMapCidrBits4     = "cidr_bits4"
+	bpfMapClaims        = "claims"
+	bpfMapClasses       = "classes"
+	bpfMapConns         = "conns"
+	bpfMapEvents        = "events"
+	bpfMapHosts4        = "hosts4"
+	bpfMapHosts6        = "hosts6"
+	bpfMapLooks         = "looks"
+	bpfMapMeterCounts   = "meter_counts"
+	bpfMapMeterSlots    = "meter_slots"
+	bpfMapMeterView     = "meter_view"
+	bpfMapMeters        = "meters"
+	bpfMapProven        = "proven"
+	bpfMapSampled       = "sampled"
+	bpfMapSamples       = "samples"
+	bpfMapSampling      = "sampling"
+	bpfMapSketches      = "sketches"
+	bpfMapStats         = "stats"
+	bpfMapSuspects      = "suspects"
+	bpfMapViews         = "views"
+	bpfProgGabionClock  = "gabion_clock"
+	bpfProgGabionEgress = "gabion_egress"
+	bpfProgGabionTc     = "gabion_tc"
+	bpfProgGabionXdp    = "gabion_xdp"
+	bpfVarAbiVersion    = "abi_version"
+	bpfVarAny6Words     = "any6_words"
+	bpfVarEventType     = "event_type"
+	bpfVarEventsBudget  = "events_budget"
+	bpfVarFlagType      = "flag_type"
+	bpfVarHashKey       = "hash_key"
+	bpfVarLine4Type     = "line4_type"
+	bpfVarLine6Type     = "line6_type"
+	bpfVarMarkType      = "mark_type"
+	bpfVarProvenTicks   = "proven_ticks"
+	bpfVarReasonType    = "reason_type"
+	bpfVarSampleType    = "sample_type"
+	bpfVarTickShift     = "tick_shift"
+	bpfVarUnitType      = "unit_type"
+	bpfVarXdpFrags      = "xdp_frags"
 )
 
 // loadBpf returns the embedded CollectionSpec for bpf.
@@ -270,38 +425,45 @@ type bpfSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfProgramSpecs struct {
-	GabionClock *ebpf.ProgramSpec `ebpf:"gabion_clock"`
-	GabionTc    *ebpf.ProgramSpec `ebpf:"gabion_tc"`
-	GabionXdp   *ebpf.ProgramSpec `ebpf:"gabion_xdp"`
+	GabionClock  *ebpf.ProgramSpec `ebpf:"gabion_clock"`
+	GabionEgress *ebpf.ProgramSpec `ebpf:"gabion_egress"`
+	GabionTc     *ebpf.ProgramSpec `ebpf:"gabion_tc"`
+	GabionXdp    *ebpf.ProgramSpec `ebpf:"gabion_xdp"`
 }
 
 // bpfMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfMapSpecs struct {
-	Abi       *ebpf.MapSpec `ebpf:"abi"`
-	Allow4    *ebpf.MapSpec `ebpf:"allow4"`
-	Allow6    *ebpf.MapSpec `ebpf:"allow6"`
-	AllowBits *ebpf.MapSpec `ebpf:"allow_bits"`
-	Any4      *ebpf.MapSpec `ebpf:"any4"`
-	Any6      *ebpf.MapSpec `ebpf:"any6"`
-	Bans4     *ebpf.MapSpec `ebpf:"bans4"`
-	Bans6     *ebpf.MapSpec `ebpf:"bans6"`
-	Budgets   *ebpf.MapSpec `ebpf:"budgets"`
-	CidrBits4 *ebpf.MapSpec `ebpf:"cidr_bits4"`
-	Claims    *ebpf.MapSpec `ebpf:"claims"`
-	Classes   *ebpf.MapSpec `ebpf:"classes"`
-	Conns     *ebpf.MapSpec `ebpf:"conns"`
-	Events    *ebpf.MapSpec `ebpf:"events"`
-	Hosts4    *ebpf.MapSpec `ebpf:"hosts4"`
-	Hosts6    *ebpf.MapSpec `ebpf:"hosts6"`
-	Meters    *ebpf.MapSpec `ebpf:"meters"`
-	Sampled   *ebpf.MapSpec `ebpf:"sampled"`
-	Samples   *ebpf.MapSpec `ebpf:"samples"`
-	Sampling  *ebpf.MapSpec `ebpf:"sampling"`
-	Stats     *ebpf.MapSpec `ebpf:"stats"`
-	Suspects  *ebpf.MapSpec `ebpf:"suspects"`
-	Views     *ebpf.MapSpec `ebpf:"views"`
+	Abi         *ebpf.MapSpec `ebpf:"abi"`
+	Allow4      *ebpf.MapSpec `ebpf:"allow4"`
+	Allow6      *ebpf.MapSpec `ebpf:"allow6"`
+	AllowBits   *ebpf.MapSpec `ebpf:"allow_bits"`
+	Any4        *ebpf.MapSpec `ebpf:"any4"`
+	Any6        *ebpf.MapSpec `ebpf:"any6"`
+	Bans4       *ebpf.MapSpec `ebpf:"bans4"`
+	Bans6       *ebpf.MapSpec `ebpf:"bans6"`
+	Budgets     *ebpf.MapSpec `ebpf:"budgets"`
+	CidrBits4   *ebpf.MapSpec `ebpf:"cidr_bits4"`
+	Claims      *ebpf.MapSpec `ebpf:"claims"`
+	Classes     *ebpf.MapSpec `ebpf:"classes"`
+	Conns       *ebpf.MapSpec `ebpf:"conns"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
+	Hosts4      *ebpf.MapSpec `ebpf:"hosts4"`
+	Hosts6      *ebpf.MapSpec `ebpf:"hosts6"`
+	Looks       *ebpf.MapSpec `ebpf:"looks"`
+	MeterCounts *ebpf.MapSpec `ebpf:"meter_counts"`
+	MeterSlots  *ebpf.MapSpec `ebpf:"meter_slots"`
+	MeterView   *ebpf.MapSpec `ebpf:"meter_view"`
+	Meters      *ebpf.MapSpec `ebpf:"meters"`
+	Proven      *ebpf.MapSpec `ebpf:"proven"`
+	Sampled     *ebpf.MapSpec `ebpf:"sampled"`
+	Samples     *ebpf.MapSpec `ebpf:"samples"`
+	Sampling    *ebpf.MapSpec `ebpf:"sampling"`
+	Sketches    *ebpf.MapSpec `ebpf:"sketches"`
+	Stats       *ebpf.MapSpec `ebpf:"stats"`
+	Suspects    *ebpf.MapSpec `ebpf:"suspects"`
+	Views       *ebpf.MapSpec `ebpf:"views"`
 }
 
 // bpfVariableSpecs contains global variables before they are loaded into the kernel.
@@ -312,12 +474,16 @@ type bpfVariableSpecs struct {
 	Any6Words    *ebpf.VariableSpec `ebpf:"any6_words"`
 	EventType    *ebpf.VariableSpec `ebpf:"event_type"`
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
+	FlagType     *ebpf.VariableSpec `ebpf:"flag_type"`
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
 	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
+	MarkType     *ebpf.VariableSpec `ebpf:"mark_type"`
+	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	ReasonType   *ebpf.VariableSpec `ebpf:"reason_type"`
 	SampleType   *ebpf.VariableSpec `ebpf:"sample_type"`
 	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
+	UnitType     *ebpf.VariableSpec `ebpf:"unit_type"`
 	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
 }
 
@@ -341,29 +507,35 @@ func (o *bpfObjects) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfMaps struct {
-	Abi       *ebpf.Map `ebpf:"abi"`
-	Allow4    *ebpf.Map `ebpf:"allow4"`
-	Allow6    *ebpf.Map `ebpf:"allow6"`
-	AllowBits *ebpf.Map `ebpf:"allow_bits"`
-	Any4      *ebpf.Map `ebpf:"any4"`
-	Any6      *ebpf.Map `ebpf:"any6"`
-	Bans4     *ebpf.Map `ebpf:"bans4"`
-	Bans6     *ebpf.Map `ebpf:"bans6"`
-	Budgets   *ebpf.Map `ebpf:"budgets"`
-	CidrBits4 *ebpf.Map `ebpf:"cidr_bits4"`
-	Claims    *ebpf.Map `ebpf:"claims"`
-	Classes   *ebpf.Map `ebpf:"classes"`
-	Conns     *ebpf.Map `ebpf:"conns"`
-	Events    *ebpf.Map `ebpf:"events"`
-	Hosts4    *ebpf.Map `ebpf:"hosts4"`
-	Hosts6    *ebpf.Map `ebpf:"hosts6"`
-	Meters    *ebpf.Map `ebpf:"meters"`
-	Sampled   *ebpf.Map `ebpf:"sampled"`
-	Samples   *ebpf.Map `ebpf:"samples"`
-	Sampling  *ebpf.Map `ebpf:"sampling"`
-	Stats     *ebpf.Map `ebpf:"stats"`
-	Suspects  *ebpf.Map `ebpf:"suspects"`
-	Views     *ebpf.Map `ebpf:"views"`
+	Abi         *ebpf.Map `ebpf:"abi"`
+	Allow4      *ebpf.Map `ebpf:"allow4"`
+	Allow6      *ebpf.Map `ebpf:"allow6"`
+	AllowBits   *ebpf.Map `ebpf:"allow_bits"`
+	Any4        *ebpf.Map `ebpf:"any4"`
+	Any6        *ebpf.Map `ebpf:"any6"`
+	Bans4       *ebpf.Map `ebpf:"bans4"`
+	Bans6       *ebpf.Map `ebpf:"bans6"`
+	Budgets     *ebpf.Map `ebpf:"budgets"`
+	CidrBits4   *ebpf.Map `ebpf:"cidr_bits4"`
+	Claims      *ebpf.Map `ebpf:"claims"`
+	Classes     *ebpf.Map `ebpf:"classes"`
+	Conns       *ebpf.Map `ebpf:"conns"`
+	Events      *ebpf.Map `ebpf:"events"`
+	Hosts4      *ebpf.Map `ebpf:"hosts4"`
+	Hosts6      *ebpf.Map `ebpf:"hosts6"`
+	Looks       *ebpf.Map `ebpf:"looks"`
+	MeterCounts *ebpf.Map `ebpf:"meter_counts"`
+	MeterSlots  *ebpf.Map `ebpf:"meter_slots"`
+	MeterView   *ebpf.Map `ebpf:"meter_view"`
+	Meters      *ebpf.Map `ebpf:"meters"`
+	Proven      *ebpf.Map `ebpf:"proven"`
+	Sampled     *ebpf.Map `ebpf:"sampled"`
+	Samples     *ebpf.Map `ebpf:"samples"`
+	Sampling    *ebpf.Map `ebpf:"sampling"`
+	Sketches    *ebpf.Map `ebpf:"sketches"`
+	Stats       *ebpf.Map `ebpf:"stats"`
+	Suspects    *ebpf.Map `ebpf:"suspects"`
+	Views       *ebpf.Map `ebpf:"views"`
 }
 
 func (m *bpfMaps) Close() error {
@@ -384,10 +556,16 @@ func (m *bpfMaps) Close() error {
 		m.Events,
 		m.Hosts4,
 		m.Hosts6,
+		m.Looks,
+		m.MeterCounts,
+		m.MeterSlots,
+		m.MeterView,
 		m.Meters,
+		m.Proven,
 		m.Sampled,
 		m.Samples,
 		m.Sampling,
+		m.Sketches,
 		m.Stats,
 		m.Suspects,
 		m.Views,
@@ -402,12 +580,16 @@ type bpfVariables struct {
 	Any6Words    *ebpf.Variable `ebpf:"any6_words"`
 	EventType    *ebpf.Variable `ebpf:"event_type"`
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
+	FlagType     *ebpf.Variable `ebpf:"flag_type"`
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
 	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
+	MarkType     *ebpf.Variable `ebpf:"mark_type"`
+	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	ReasonType   *ebpf.Variable `ebpf:"reason_type"`
 	SampleType   *ebpf.Variable `ebpf:"sample_type"`
 	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
+	UnitType     *ebpf.Variable `ebpf:"unit_type"`
 	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`
 }
 
@@ -415,14 +597,16 @@ type bpfVariables struct {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfPrograms struct {
-	GabionClock *ebpf.Program `ebpf:"gabion_clock"`
-	GabionTc    *ebpf.Program `ebpf:"gabion_tc"`
-	GabionXdp   *ebpf.Program `ebpf:"gabion_xdp"`
+	GabionClock  *ebpf.Program `ebpf:"gabion_clock"`
+	GabionEgress *ebpf.Program `ebpf:"gabion_egress"`
+	GabionTc     *ebpf.Program `ebpf:"gabion_tc"`
+	GabionXdp    *ebpf.Program `ebpf:"gabion_xdp"`
 }
 
 func (p *bpfPrograms) Close() error {
 	return _BpfClose(
 		p.GabionClock,
+		p.GabionEgress,
 		p.GabionTc,
 		p.GabionXdp,
 	)

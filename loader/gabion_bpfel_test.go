@@ -50,10 +50,11 @@ type testbpfBudget struct {
 }
 
 type testbpfClaim struct {
-	_     structs.HostLayout
-	Addr  [16]uint8
-	Start uint64
-	Kind  uint64
+	_       structs.HostLayout
+	Key     [16]uint8
+	Running uint64
+	Meter   uint32
+	Kind    uint32
 }
 
 type testbpfClass struct {
@@ -64,7 +65,7 @@ type testbpfClass struct {
 
 type testbpfConn struct {
 	_        structs.HostLayout
-	Start    uint64
+	Running  uint64
 	Count    uint32
 	Sampled  uint8
 	Proven   uint8
@@ -78,11 +79,104 @@ type testbpfConn struct {
 	}
 }
 
+type testbpfLook struct {
+	_   structs.HostLayout
+	Pkt struct {
+		_             structs.HostLayout
+		Family        uint8
+		L4Proto       uint8
+		LaterFragment uint8
+		HasPorts      uint8
+		HasType       uint8
+		TcpFlags      uint8
+		IcmpType      uint8
+		IcmpCode      uint8
+		Seq           uint32
+		Sport         uint16
+		Dport         uint16
+		Saddr         [16]uint8
+		Daddr         [16]uint8
+	}
+	Outcome uint32
+	Offset  uint32
+	First   uint32
+	Len     uint32
+	Ifindex uint32
+	Marks   uint32
+	View    testbpfMeterView
+	High    uint64
+	Low     uint64
+	Now     uint64
+	Boot    uint64
+	Full    uint32
+	Over    uint32
+	Work    uint32
+	Sum     [16]uint32
+	Slot    [16]uint32
+	Source  testbpfSource
+	_       [4]byte
+	Fresh   testbpfConn
+	Tuple   struct {
+		_    structs.HostLayout
+		Ipv4 struct {
+			_     structs.HostLayout
+			Saddr uint32
+			Daddr uint32
+			Sport uint16
+			Dport uint16
+		}
+		_ [24]byte
+	}
+	_ [4]byte
+}
+
 type testbpfMeter struct {
-	_      structs.HostLayout
-	Window uint64
-	Limit  uint32
-	Pad    uint32
+	_     structs.HostLayout
+	Mask  uint32
+	Marks uint32
+	Port  [4]struct {
+		_     structs.HostLayout
+		First uint16
+		Span  uint16
+	}
+	Types     [4]uint8
+	Id        uint32
+	KeyHigh   uint64
+	KeyLow    [2]uint64
+	KeyPort   uint32
+	Limit     uint32
+	Window    uint32
+	Lines     uint32
+	Sketch    uint32
+	Unit      uint8
+	Shift     uint8
+	Prefixlen [2]uint8
+	Running   uint64
+	WindowNs  uint64
+	Wanted    uint64
+	Options   uint64
+	Name      [80]int8
+}
+
+type testbpfMeterCounts struct {
+	_       structs.HostLayout
+	Matched uint64
+	Shed    uint64
+	Events  uint64
+}
+
+type testbpfMeterLine struct {
+	_    structs.HostLayout
+	Slot [8]uint64
+}
+
+type testbpfMeterView struct {
+	_     structs.HostLayout
+	Count uint8
+	Flags uint8
+	Shed  uint16
+	Spare uint16
+	Proof uint16
 }
 
 type testbpfParseResult struct {
@@ -95,10 +189,11 @@ type testbpfParseResult struct {
 		L4Proto       uint8
 		LaterFragment uint8
 		HasPorts      uint8
-		Syn           uint8
-		Ack           uint8
+		HasType       uint8
+		TcpFlags      uint8
 		IcmpType      uint8
-		_             [1]byte
+		IcmpCode      uint8
+		Seq           uint32
 		Sport         uint16
 		Dport         uint16
 		Saddr         [16]uint8
@@ -118,6 +213,11 @@ type testbpfPrefix6 struct {
 	Addr      [16]uint8
 }
 
+type testbpfProvenLine struct {
+	_    structs.HostLayout
+	Slot [8]uint64
+}
+
 type testbpfSampling struct {
 	_      structs.HostLayout
 	Until  uint64
@@ -125,9 +225,16 @@ type testbpfSampling struct {
 	Pad    uint32
 }
 
-type testbpfSource struct {
+type testbpfSketch struct {
 	_    structs.HostLayout
-	Addr [16]uint8
+	Bits [8]uint64
+}
+
+type testbpfSource struct {
+	_     structs.HostLayout
+	Addr  [16]uint8
+	Meter uint32
+	Pad   uint32
 }
 
 type testbpfStats struct {
@@ -149,11 +256,13 @@ type testbpfStats struct {
 	AllowedV6         uint64
 	DroppedV4         uint64
 	DroppedV6         uint64
+	ShedV4            uint64
+	ShedV6            uint64
 	DroppedTags       uint64
 	DroppedBytes      uint64
 	ExtLimit          uint64
-	Connections       uint64
-	ConnectionsFull   uint64
+	MeteredFull       uint64
+	Spared            uint64
 	Events            uint64
 	EventsUnproven    uint64
 	EventsFull        uint64
@@ -193,14 +302,21 @@ const (
 	testbpfMapEvents       = "events"
 	testbpfMapHosts4       = "hosts4"
 	testbpfMapHosts6       = "hosts6"
+	testbpfMapLooks        = "looks"
+	testbpfMapMeterCounts  = "meter_counts"
+	testbpfMapMeterSlots   = "meter_slots"
+	testbpfMapMeterView    = "meter_view"
 	testbpfMapMeters       = "meters"
+	testbpfMapProven       = "proven"
 	testbpfMapResults      = "results"
 	testbpfMapSampled      = "sampled"
 	testbpfMapSamples      = "samples"
 	testbpfMapSampling     = "sampling"
+	testbpfMapSketches     = "sketches"
 	testbpfMapStats        = "stats"
 	testbpfMapSuspects     = "suspects"
 	testbpfMapViews        = "views"
+	testbpfProgTestEgress  = "test_egress"
 	testbpfProgTestFilter  = "test_filter"
 	testbpfProgTestParse   = "test_parse"
 	testbpfVarAny6Words    = "any6_words"
@@ -208,6 +324,7 @@ const (
 	testbpfVarHashKey      = "hash_key"
 	testbpfVarLine4Type    = "line4_type"
 	testbpfVarLine6Type    = "line6_type"
+	testbpfVarProvenTicks  = "proven_ticks"
 	testbpfVarTickShift    = "tick_shift"
 	testbpfVarXdpFrags     = "xdp_frags"
 )
@@ -254,6 +371,7 @@ type testbpfSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type testbpfProgramSpecs struct {
+	TestEgress *ebpf.ProgramSpec `ebpf:"test_egress"`
 	TestFilter *ebpf.ProgramSpec `ebpf:"test_filter"`
 	TestParse  *ebpf.ProgramSpec `ebpf:"test_parse"`
 }
@@ -262,31 +380,37 @@ type testbpfProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type testbpfMapSpecs struct {
-	Abi       *ebpf.MapSpec `ebpf:"abi"`
-	Allow4    *ebpf.MapSpec `ebpf:"allow4"`
-	Allow6    *ebpf.MapSpec `ebpf:"allow6"`
-	AllowBits *ebpf.MapSpec `ebpf:"allow_bits"`
-	Any4      *ebpf.MapSpec `ebpf:"any4"`
-	Any6      *ebpf.MapSpec `ebpf:"any6"`
-	Bans4     *ebpf.MapSpec `ebpf:"bans4"`
-	Bans6     *ebpf.MapSpec `ebpf:"bans6"`
-	Budgets   *ebpf.MapSpec `ebpf:"budgets"`
-	CidrBits4 *ebpf.MapSpec `ebpf:"cidr_bits4"`
-	Claims    *ebpf.MapSpec `ebpf:"claims"`
-	Classes   *ebpf.MapSpec `ebpf:"classes"`
-	Clocks    *ebpf.MapSpec `ebpf:"clocks"`
-	Conns     *ebpf.MapSpec `ebpf:"conns"`
-	Events    *ebpf.MapSpec `ebpf:"events"`
-	Hosts4    *ebpf.MapSpec `ebpf:"hosts4"`
-	Hosts6    *ebpf.MapSpec `ebpf:"hosts6"`
-	Meters    *ebpf.MapSpec `ebpf:"meters"`
-	Results   *ebpf.MapSpec `ebpf:"results"`
-	Sampled   *ebpf.MapSpec `ebpf:"sampled"`
-	Samples   *ebpf.MapSpec `ebpf:"samples"`
-	Sampling  *ebpf.MapSpec `ebpf:"sampling"`
-	Stats     *ebpf.MapSpec `ebpf:"stats"`
-	Suspects  *ebpf.MapSpec `ebpf:"suspects"`
-	Views     *ebpf.MapSpec `ebpf:"views"`
+	Abi         *ebpf.MapSpec `ebpf:"abi"`
+	Allow4      *ebpf.MapSpec `ebpf:"allow4"`
+	Allow6      *ebpf.MapSpec `ebpf:"allow6"`
+	AllowBits   *ebpf.MapSpec `ebpf:"allow_bits"`
+	Any4        *ebpf.MapSpec `ebpf:"any4"`
+	Any6        *ebpf.MapSpec `ebpf:"any6"`
+	Bans4       *ebpf.MapSpec `ebpf:"bans4"`
+	Bans6       *ebpf.MapSpec `ebpf:"bans6"`
+	Budgets     *ebpf.MapSpec `ebpf:"budgets"`
+	CidrBits4   *ebpf.MapSpec `ebpf:"cidr_bits4"`
+	Claims      *ebpf.MapSpec `ebpf:"claims"`
+	Classes     *ebpf.MapSpec `ebpf:"classes"`
+	Clocks      *ebpf.MapSpec `ebpf:"clocks"`
+	Conns       *ebpf.MapSpec `ebpf:"conns"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
+	Hosts4      *ebpf.MapSpec `ebpf:"hosts4"`
+	Hosts6      *ebpf.MapSpec `ebpf:"hosts6"`
+	Looks       *ebpf.MapSpec `ebpf:"looks"`
+	MeterCounts *ebpf.MapSpec `ebpf:"meter_counts"`
+	MeterSlots  *ebpf.MapSpec `ebpf:"meter_slots"`
+	MeterView   *ebpf.MapSpec `ebpf:"meter_view"`
+	Meters      *ebpf.MapSpec `ebpf:"meters"`
+	Proven      *ebpf.MapSpec `ebpf:"proven"`
+	Results     *ebpf.MapSpec `ebpf:"results"`
+	Sampled     *ebpf.MapSpec `ebpf:"sampled"`
+	Samples     *ebpf.MapSpec `ebpf:"samples"`
+	Sampling    *ebpf.MapSpec `ebpf:"sampling"`
+	Sketches    *ebpf.MapSpec `ebpf:"sketches"`
+	Stats       *ebpf.MapSpec `ebpf:"stats"`
+	Suspects    *ebpf.MapSpec `ebpf:"suspects"`
+	Views       *ebpf.MapSpec `ebpf:"views"`
 }
 
 // testbpfVariableSpecs contains global variables before they are loaded into the kernel.
@@ -298,6 +422,7 @@ type testbpfVariableSpecs struct {
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
 	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
+	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
 }
@@ -322,31 +447,37 @@ func (o *testbpfObjects) Close() error {
 //
 // It can be passed to loadTestbpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type testbpfMaps struct {
-	Abi       *ebpf.Map `ebpf:"abi"`
-	Allow4    *ebpf.Map `ebpf:"allow4"`
-	Allow6    *ebpf.Map `ebpf:"allow6"`
-	AllowBits *ebpf.Map `ebpf:"allow_bits"`
-	Any4      *ebpf.Map `ebpf:"any4"`
-	Any6      *ebpf.Map `ebpf:"any6"`
-	Bans4     *ebpf.Map `ebpf:"bans4"`
-	Bans6     *ebpf.Map `ebpf:"bans6"`
-	Budgets   *ebpf.Map `ebpf:"budgets"`
-	CidrBits4 *ebpf.Map `ebpf:"cidr_bits4"`
-	Claims    *ebpf.Map `ebpf:"claims"`
-	Classes   *ebpf.Map `ebpf:"classes"`
-	Clocks    *ebpf.Map `ebpf:"clocks"`
-	Conns     *ebpf.Map `ebpf:"conns"`
-	Events    *ebpf.Map `ebpf:"events"`
-	Hosts4    *ebpf.Map `ebpf:"hosts4"`
-	Hosts6    *ebpf.Map `ebpf:"hosts6"`
-	Meters    *ebpf.Map `ebpf:"meters"`
-	Results   *ebpf.Map `ebpf:"results"`
-	Sampled   *ebpf.Map `ebpf:"sampled"`
-	Samples   *ebpf.Map `ebpf:"samples"`
-	Sampling  *ebpf.Map `ebpf:"sampling"`
-	Stats     *ebpf.Map `ebpf:"stats"`
-	Suspects  *ebpf.Map `ebpf:"suspects"`
-	Views     *ebpf.Map `ebpf:"views"`
+	Abi         *ebpf.Map `ebpf:"abi"`
+	Allow4      *ebpf.Map `ebpf:"allow4"`
+	Allow6      *ebpf.Map `ebpf:"allow6"`
+	AllowBits   *ebpf.Map `ebpf:"allow_bits"`
+	Any4        *ebpf.Map `ebpf:"any4"`
+	Any6        *ebpf.Map `ebpf:"any6"`
+	Bans4       *ebpf.Map `ebpf:"bans4"`
+	Bans6       *ebpf.Map `ebpf:"bans6"`
+	Budgets     *ebpf.Map `ebpf:"budgets"`
+	CidrBits4   *ebpf.Map `ebpf:"cidr_bits4"`
+	Claims      *ebpf.Map `ebpf:"claims"`
+	Classes     *ebpf.Map `ebpf:"classes"`
+	Clocks      *ebpf.Map `ebpf:"clocks"`
+	Conns       *ebpf.Map `ebpf:"conns"`
+	Events      *ebpf.Map `ebpf:"events"`
+	Hosts4      *ebpf.Map `ebpf:"hosts4"`
+	Hosts6      *ebpf.Map `ebpf:"hosts6"`
+	Looks       *ebpf.Map `ebpf:"looks"`
+	MeterCounts *ebpf.Map `ebpf:"meter_counts"`
+	MeterSlots  *ebpf.Map `ebpf:"meter_slots"`
+	MeterView   *ebpf.Map `ebpf:"meter_view"`
+	Meters      *ebpf.Map `ebpf:"meters"`
+	Proven      *ebpf.Map `ebpf:"proven"`
+	Results     *ebpf.Map `ebpf:"results"`
+	Sampled     *ebpf.Map `ebpf:"sampled"`
+	Samples     *ebpf.Map `ebpf:"samples"`
+	Sampling    *ebpf.Map `ebpf:"sampling"`
+	Sketches    *ebpf.Map `ebpf:"sketches"`
+	Stats       *ebpf.Map `ebpf:"stats"`
+	Suspects    *ebpf.Map `ebpf:"suspects"`
+	Views       *ebpf.Map `ebpf:"views"`
 }
 
 func (m *testbpfMaps) Close() error {
@@ -368,11 +499,17 @@ func (m *testbpfMaps) Close() error {
 		m.Events,
 		m.Hosts4,
 		m.Hosts6,
+		m.Looks,
+		m.MeterCounts,
+		m.MeterSlots,
+		m.MeterView,
 		m.Meters,
+		m.Proven,
 		m.Results,
 		m.Sampled,
 		m.Samples,
 		m.Sampling,
+		m.Sketches,
 		m.Stats,
 		m.Suspects,
 		m.Views,
@@ -388,6 +525,7 @@ type testbpfVariables struct {
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
 	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
+	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`
 }
@@ -396,12 +534,14 @@ type testbpfVariables struct {
 //
 // It can be passed to loadTestbpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type testbpfPrograms struct {
+	TestEgress *ebpf.Program `ebpf:"test_egress"`
 	TestFilter *ebpf.Program `ebpf:"test_filter"`
 	TestParse  *ebpf.Program `ebpf:"test_parse"`
 }
 
 func (p *testbpfPrograms) Close() error {
 	return _TestbpfClose(
+		p.TestEgress,
 		p.TestFilter,
 		p.TestParse,
 	)

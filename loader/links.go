@@ -70,8 +70,8 @@ func (p *Plane) pinLink(l link.Link, nic *netlink.LinkAttrs, mode Mode) error {
 // inspect says how a pinned attachment is doing.
 func (p *Plane) inspect(pin linkPin) (Attachment, error) {
 	a := Attachment{Interface: pin.ifname, Ifindex: pin.ifindex, Mode: pin.mode}
-	if pin.mode == ModeClsact {
-		f, err := findFilter(pin.ifindex)
+	if pin.mode.isClsact() {
+		f, err := findFilter(pin.ifindex, pin.mode)
 		if err != nil {
 			return a, err
 		}
@@ -99,8 +99,8 @@ func (p *Plane) inspect(pin linkPin) (Attachment, error) {
 // release ends an attachment, so that another can be made at once.
 func (p *Plane) release(pin linkPin) error {
 	end := detachLink
-	if pin.mode == ModeClsact {
-		end = func(linkPin) error { return removeFilter(pin.ifindex) }
+	if pin.mode.isClsact() {
+		end = func(linkPin) error { return removeFilter(pin.ifindex, pin.mode) }
 	}
 	if err := end(pin); err != nil {
 		return fmt.Errorf("detach from %s: %w", pin.ifname, err)
@@ -130,8 +130,11 @@ func detachLink(pin linkPin) error {
 }
 
 func (p *Plane) program(mode Mode) *ebpf.Program {
-	if mode == ModeNative || mode == ModeGeneric {
+	switch {
+	case mode == ModeNative || mode == ModeGeneric:
 		return p.xdp
+	case mode.isEgress():
+		return p.egress
 	}
 	return p.tc
 }
@@ -151,16 +154,16 @@ func linkIfindex(l link.Link) (int, error) {
 	return 0, fmt.Errorf("link %d is of type %d, not XDP or tcx", info.ID, info.Type)
 }
 
-func tcxOptions(ifindex int, prog *ebpf.Program) link.TCXOptions {
+func tcxOptions(ifindex int, prog *ebpf.Program, at ebpf.AttachType) link.TCXOptions {
 	return link.TCXOptions{
-		Interface: ifindex, Program: prog, Attach: ebpf.AttachTCXIngress, Anchor: link.Head(),
+		Interface: ifindex, Program: prog, Attach: at, Anchor: link.Head(),
 	}
 }
 
 // runningProgram returns the program that an attachment runs; 0 when it is gone.
 func runningProgram(pin linkPin) (ebpf.ProgramID, error) {
-	if pin.mode == ModeClsact {
-		f, err := findFilter(pin.ifindex)
+	if pin.mode.isClsact() {
+		f, err := findFilter(pin.ifindex, pin.mode)
 		if err != nil || f == nil {
 			return 0, err
 		}

@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,21 +12,24 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/google/go-cmp/cmp"
+
+	"gabion/userspace/meter"
 )
 
-const testWindow = uint64(time.Second)
+// testHZ is the frequency of the jiffies that tests set: a jiffy is a millisecond.
+const testHZ = 1000
 
-// meterBench is the test object with a connection limit, a small ring and a clock that stands.
+// meterBench is the test object with meters, a small ring and clocks that stand.
 type meterBench struct {
 	*testbpfObjects
-	plane  *Plane
 	reader *ringbuf.Reader
+	plane  *Plane
 }
 
-func mustLoadMeter(t *testing.T, limit uint32, budget uint64) meterBench {
+func mustLoadMeter(t *testing.T, budget uint64, meters ...*meter.Meter) meterBench {
 	t.Helper()
-	needRoot(t)
 	b := meterBench{plane: mustOpen(t, small(pinDir(t)))}
+	b.plane.abi.Hz = testHZ
 	b.testbpfObjects = mustBindTest(t, b.plane, func(spec *ebpf.CollectionSpec, plane map[string]*ebpf.Map) {
 		delete(plane, "events")
 		spec.Maps["events"].MaxEntries = uint32(os.Getpagesize())
@@ -36,14 +38,27 @@ func mustLoadMeter(t *testing.T, limit uint32, budget uint64) meterBench {
 		}
 	})
 	var err error
-	if err := b.Meters.Put(uint32(0), &testbpfMeter{Window: testWindow, Limit: limit}); err != nil {
-		t.Fatal(err)
-	}
 	if b.reader, err = ringbuf.NewReader(b.Events); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.reader.Close() })
+	b.set(t, meters...)
+	b.at(t, 5*time.Second)
 	return b
+}
+
+func (b meterBench) set(t *testing.T, meters ...*meter.Meter) {
+	t.Helper()
+	if err := b.plane.SetMeters(meters); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// at sets both clocks.
+func (b meterBench) at(t *testing.T, now time.Duration) {
+	t.Helper()
+	mustSetJiffies(t, b.testbpfObjects, uint64(now/(time.Second/testHZ)))
+	mustSetClock(t, b.testbpfObjects, uint64(now))
 }
 
 func (b meterBench) connect(t *testing.T, src string, n int) {
@@ -53,11 +68,21 @@ func (b meterBench) connect(t *testing.T, src string, n int) {
 	}
 }
 
-// events reads what waits in the ring.
-func (b meterBench) events(t *testing.T) []string {
+// send runs a frame so many times and returns how often it passed.
+func (b meterBench) send(t *testing.T, n int, frame []byte) (passed int) {
+	t.Helper()
+	for range n {
+		if mustRun(t, b.TestFilter, frame) == xdpPass {
+			passed++
+		}
+	}
+	return passed
+}
+
+// raw reads what waits in the ring.
+func (b meterBench) raw(t *testing.T) (out []bpfMeterEvent) {
 	t.Helper()
 	b.reader.SetDeadline(time.Unix(1, 0))
-	var out []string
 	for {
 		rec, err := b.reader.Read()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -66,13 +91,42 @@ func (b meterBench) events(t *testing.T) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var e bpfConnEvent
-		if _, err := binary.Decode(rec.RawSample, binary.NativeEndian, &e); err != nil {
+		e, err := parseEvent(rec.RawSample)
+		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, fmt.Sprintf("%s count %d of %d port %d family %d established %d at %d",
-			netip.AddrFrom16(e.Source).Unmap(), e.Count, e.Limit, e.DstPort, e.Family, e.Established, e.Time))
+		out = append(out, e)
 	}
+}
+
+// events reads what waits in the ring, a line each.
+func (b meterBench) events(t *testing.T) (out []string) {
+	t.Helper()
+	for _, e := range b.raw(t) {
+		ev := eventOf(&e)
+		key := ev.Prefix.String()
+		if !ev.Prefix.IsValid() {
+			key = "any"
+		}
+		out = append(out, fmt.Sprintf("%s count %d of %d port %d established %t at %s",
+			key, ev.Count, ev.Limit, ev.DstPort, ev.Established, time.Duration(e.Time)))
+	}
+	return out
+}
+
+// perSecond returns a meter of the packets per source and second, which a test makes another.
+func perSecond(limit uint64, change ...func(*meter.Meter)) *meter.Meter {
+	m := &meter.Meter{Name: "test/meter", Per: meter.Source, Limit: limit, Window: time.Second}
+	for _, f := range change {
+		f(m)
+	}
+	return m
+}
+
+func newConnections(limit uint64) *meter.Meter {
+	return perSecond(limit, func(m *meter.Meter) {
+		m.Match.Protocol, m.Count = meter.TCP, meter.Connections
+	})
 }
 
 func synFrom(src string, sport uint16) []byte {
@@ -84,17 +138,13 @@ func synFrom(src string, sport uint16) []byte {
 
 func TestASourceThatIsNotProvenIsReportedOncePerWindowAboveTwiceTheLimit(t *testing.T) {
 	for _, src := range []string{"203.0.113.5", "2001:db8:5::5"} {
-		family := 6
-		if netip.MustParseAddr(src).Is4() {
-			family = 4
-		}
-		want := func(now uint64) []string {
-			return []string{fmt.Sprintf("%s count 21 of 10 port 443 family %d established 0 at %d", src, family, now)}
+		addr := netip.MustParseAddr(src)
+		want := func(now time.Duration) []string {
+			return []string{fmt.Sprintf("%s/%d count 21 of 10 port 443 established false at %s", src, addr.BitLen(), now)}
 		}
 		t.Run(src, func(t *testing.T) {
-			b := mustLoadMeter(t, 10, 1000)
-			now := uint64(5e9)
-			mustSetClock(t, b.testbpfObjects, now)
+			b := mustLoadMeter(t, 1000, newConnections(10))
+			now := 5 * time.Second
 			b.connect(t, src, 20)
 			if got := b.events(t); got != nil {
 				t.Errorf("events at twice the limit = %q, want none", got)
@@ -103,13 +153,13 @@ func TestASourceThatIsNotProvenIsReportedOncePerWindowAboveTwiceTheLimit(t *test
 			if diff := cmp.Diff(want(now), b.events(t)); diff != "" {
 				t.Errorf("events above twice the limit (-want +got):\n%s", diff)
 			}
-			mustSetClock(t, b.testbpfObjects, now+testWindow-1)
+			b.at(t, now+time.Second-time.Millisecond)
 			b.connect(t, src, 100)
 			if got := b.events(t); got != nil {
 				t.Errorf("events later in the same window = %q, want none", got)
 			}
-			now += testWindow
-			mustSetClock(t, b.testbpfObjects, now)
+			now += time.Second
+			b.at(t, now)
 			b.connect(t, src, 100)
 			if diff := cmp.Diff(want(now), b.events(t)); diff != "" {
 				t.Errorf("events of the next window (-want +got):\n%s", diff)
@@ -120,14 +170,14 @@ func TestASourceThatIsNotProvenIsReportedOncePerWindowAboveTwiceTheLimit(t *test
 
 // A source far away sends a whole burst before the server's answers are back: proof comes late.
 func TestABurstThatIsProvenLaterIsReportedAgainAsEstablished(t *testing.T) {
-	b := mustLoadMeter(t, 10, 1000)
+	m := newConnections(10)
+	b := mustLoadMeter(t, 1000, m)
 	const src = "203.0.113.5"
-	mustSetClock(t, b.testbpfObjects, 5e9)
 	b.connect(t, src, 30)
-	if got := b.events(t); len(got) != 1 || !strings.Contains(got[0], "established 0") {
+	if got := b.events(t); len(got) != 1 || !strings.Contains(got[0], "established false") {
 		t.Fatalf("events of the burst = %q, want one that is not established", got)
 	}
-	source := testbpfSource{Addr: netip.MustParseAddr(src).As16()}
+	source := testbpfSource{Addr: netip.MustParseAddr(src).As16(), Meter: mustMeterID(t, m)}
 	var conn testbpfConn
 	if err := b.Conns.Lookup(&source, &conn); err != nil {
 		t.Fatal(err)
@@ -137,18 +187,19 @@ func TestABurstThatIsProvenLaterIsReportedAgainAsEstablished(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.connect(t, src, 10)
-	if got := b.events(t); len(got) != 1 || !strings.Contains(got[0], "count 31 of 10") || !strings.Contains(got[0], "established 1") {
+	if got := b.events(t); len(got) != 1 || !strings.Contains(got[0], "count 31 of 10") || !strings.Contains(got[0], "established true") {
 		t.Errorf("events once it is proven = %q, want one at the next connection", got)
 	}
 }
 
 func TestConnectionsBetweenHalfTheLimitAndTheLimitAreDrawnEvenly(t *testing.T) {
 	const limit, windows = 40, 400
-	b := mustLoadMeter(t, limit, 1000)
-	src := testbpfSource{Addr: netip.MustParseAddr("203.0.113.5").As16()}
+	m := newConnections(limit)
+	b := mustLoadMeter(t, 1000, m)
+	src := testbpfSource{Addr: netip.MustParseAddr("203.0.113.5").As16(), Meter: mustMeterID(t, m)}
 	drawn := map[uint16]int{}
 	for w := range windows {
-		mustSetClock(t, b.testbpfObjects, 5e9+uint64(w)*testWindow)
+		b.at(t, time.Duration(5+w)*time.Second)
 		b.connect(t, "203.0.113.5", 2*limit)
 		var conn testbpfConn
 		if err := b.Conns.Lookup(&src, &conn); err != nil {
@@ -171,8 +222,7 @@ func TestConnectionsBetweenHalfTheLimitAndTheLimitAreDrawnEvenly(t *testing.T) {
 }
 
 func TestOnlyNewConnectionsOfOneSourceCount(t *testing.T) {
-	b := mustLoadMeter(t, 10, 1000)
-	mustSetClock(t, b.testbpfObjects, 5e9)
+	b := mustLoadMeter(t, 1000, newConnections(10))
 	const src = "203.0.113.5"
 	for i := range 50 {
 		for _, f := range [][]byte{
@@ -192,8 +242,7 @@ func TestOnlyNewConnectionsOfOneSourceCount(t *testing.T) {
 }
 
 func TestAllowedAndBannedSourcesAreNotReported(t *testing.T) {
-	b := mustLoadMeter(t, 10, 1000)
-	mustSetClock(t, b.testbpfObjects, 5e9)
+	b := mustLoadMeter(t, 1000, newConnections(10))
 	mustAllow(t, b.plane, "203.0.113.5/32")
 	mustBan(t, b.plane, ban("203.0.113.6/32", 0, inAnHour()))
 	b.connect(t, "203.0.113.5", 100)
@@ -203,22 +252,41 @@ func TestAllowedAndBannedSourcesAreNotReported(t *testing.T) {
 	}
 }
 
-func TestALimitOfZeroCountsNothing(t *testing.T) {
-	b := mustLoadMeter(t, 0, 1000)
+func TestWithoutMetersNothingIsCounted(t *testing.T) {
+	b := mustLoadMeter(t, 1000, newConnections(10))
+	b.set(t)
 	b.connect(t, "203.0.113.5", 100)
-	if got := b.stats(t).Connections; got != 0 {
-		t.Errorf("connections counted = %d, want 0", got)
+	b.set(t, newConnections(10))
+	if got := b.meterStats(t); got[0].Matched != 0 {
+		t.Errorf("packets counted = %d, want 0", got[0].Matched)
 	}
 }
 
-func (b meterBench) stats(t *testing.T) Stats {
+func (b meterBench) meterStats(t *testing.T) []MeterStats {
 	t.Helper()
-	p := Plane{maps: bpfMaps{Stats: b.Stats}}
-	s, err := p.Stats()
+	s, err := b.plane.MeterStats()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func (b meterBench) stats(t *testing.T) Stats {
+	t.Helper()
+	s, err := b.plane.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func mustMeterID(t *testing.T, m *meter.Meter) uint32 {
+	t.Helper()
+	k, err := compileMeter(m, testHZ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k.Id
 }
 
 // What cannot be written is counted and comes with a later connection.
@@ -232,8 +300,7 @@ func TestAFullRingAndABudgetPutReportsOff(t *testing.T) {
 		{"budget", 3, func(s Stats) uint64 { return s.EventsOverBudget }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := mustLoadMeter(t, 1, tt.budget)
-			mustSetClock(t, b.testbpfObjects, 5e9)
+			b := mustLoadMeter(t, tt.budget, newConnections(1))
 			pinCPU(t)
 			const sources = 200
 			for i := range sources {
@@ -247,7 +314,7 @@ func TestAFullRingAndABudgetPutReportsOff(t *testing.T) {
 				t.Errorf("%d reports counted as put off, want %d", got, sources-first)
 			}
 			if tt.name == "budget" {
-				mustSetClock(t, b.testbpfObjects, 5e9+uint64(time.Second)) // a new second, and a new window
+				b.at(t, 6*time.Second) // a new second, and a new window
 				b.connect(t, fmt.Sprintf("203.0.113.%d", sources-1), 2)
 			}
 			b.connect(t, fmt.Sprintf("203.0.113.%d", sources-1), 1)

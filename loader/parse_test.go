@@ -83,7 +83,7 @@ func mustParse(t testing.TB, objs *testbpfObjects, data []byte) parsed {
 	got := parsed{
 		Outcome: r.Outcome, ExtLimit: r.ExtLimit == 1, Proto: r.Pkt.L4Proto, Ports: r.Pkt.HasPorts == 1,
 		Sport: swap(r.Pkt.Sport), Dport: swap(r.Pkt.Dport),
-		Syn: r.Pkt.Syn == 1, Ack: r.Pkt.Ack == 1, ICMP: r.Pkt.IcmpType, Later: r.Pkt.LaterFragment == 1,
+		Syn: r.Pkt.TcpFlags&synFlag != 0, Ack: r.Pkt.TcpFlags&ackFlag != 0, ICMP: r.Pkt.IcmpType, Later: r.Pkt.LaterFragment == 1,
 	}
 	switch r.Pkt.Family {
 	case 4:

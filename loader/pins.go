@@ -96,7 +96,7 @@ func (p *Plane) createIn(tmp string, o Options) error {
 
 // use makes these programs the plane's own.
 func (p *Plane) use(progs programs) {
-	p.xdp, p.tc = progs.XDP, progs.TC
+	p.xdp, p.tc, p.egress = progs.XDP, progs.TC, progs.Egress
 	p.ticks = &tickClock{
 		prog: progs.Clock, hz: uint64(p.abi.Hz), shift: p.abi.TickShift,
 		wall: func() time.Time { wall, _ := p.clock(); return wall },
@@ -181,16 +181,18 @@ func (p *Plane) checkVersion(spec *ebpf.CollectionSpec, opts *ebpf.LoadPinOption
 }
 
 func (p *Plane) programs() map[string]*ebpf.Program {
-	return map[string]*ebpf.Program{bpfProgGabionXdp: p.xdp, bpfProgGabionTc: p.tc, bpfProgGabionClock: p.ticks.prog}
+	return map[string]*ebpf.Program{
+		bpfProgGabionXdp: p.xdp, bpfProgGabionTc: p.tc, bpfProgGabionEgress: p.egress, bpfProgGabionClock: p.ticks.prog,
+	}
 }
 
 // byName returns the programs under the names they have in C, which are also those of their pins.
 func (p *programs) byName() map[string]**ebpf.Program {
-	return map[string]**ebpf.Program{bpfProgGabionXdp: &p.XDP, bpfProgGabionTc: &p.TC, bpfProgGabionClock: &p.Clock}
+	return map[string]**ebpf.Program{bpfProgGabionXdp: &p.XDP, bpfProgGabionTc: &p.TC, bpfProgGabionEgress: &p.Egress, bpfProgGabionClock: &p.Clock}
 }
 
 func (p *programs) close() error {
-	return errors.Join(p.XDP.Close(), p.TC.Close(), p.Clock.Close())
+	return errors.Join(p.XDP.Close(), p.TC.Close(), p.Egress.Close(), p.Clock.Close())
 }
 
 func replacements(m *bpfMaps) map[string]*ebpf.Map {

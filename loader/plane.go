@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -22,19 +21,11 @@ const DefaultMaxBans = 1 << 24
 
 // Options says where and how large. The zero value of a field means its default.
 type Options struct {
-	Dir       string // below a bpffs; DefaultDir
-	MaxBans   uint32 // entries per family; DefaultMaxBans
-	MaxAllows uint32 // per family; likewise
-	ConnLimit ConnLimit
+	Dir       string       // below a bpffs; DefaultDir
+	MaxBans   uint32       // entries per family; DefaultMaxBans
+	MaxAllows uint32       // per family; likewise
 	Log       *slog.Logger // nil discards
 	Clock     Clock        // SystemClock
-}
-
-// ConnLimit is how many TCP connections a source may open in a window before it is reported. A count
-// of 0 turns the counter off.
-type ConnLimit struct {
-	Count  uint32
-	Window time.Duration
 }
 
 // Plane is the data plane pinned below one directory. Its methods are safe for concurrent use, except
@@ -45,15 +36,17 @@ type Plane struct {
 	clock Clock
 
 	maps     bpfMaps
-	abi      bpfAbi // what the maps were made for
-	xdp, tc  *ebpf.Program
+	abi      bpfAbi        // what the maps were made for
+	xdp, tc  *ebpf.Program // both filter
+	egress   *ebpf.Program
 	ticks    *tickClock
 	maxBans  int
 	lock     *os.File // held while open for writing; nil: read only
 	legacyTC bool     // pretend that tcx does not exist
 
-	mu     sync.Mutex // covers the tables, and serialises attaching
-	tables tables
+	mu        sync.Mutex // covers what follows, and serialises attaching and setting meters
+	tables    tables
+	unwatched map[int]bool // interfaces of which it is logged that their egress is not watched
 }
 
 // Open creates the data plane in o.Dir or takes over what is pinned there. Taking over never pauses the
@@ -68,7 +61,9 @@ func Open(o Options) (*Plane, error) {
 	if err := ensureBPFFS(o.Dir); err != nil {
 		return nil, err
 	}
-	p := &Plane{dir: o.Dir, log: o.Log, clock: o.Clock, maxBans: int(o.MaxBans)}
+	p := &Plane{
+		dir: o.Dir, log: o.Log, clock: o.Clock, maxBans: int(o.MaxBans), unwatched: map[int]bool{},
+	}
 	if err := p.open(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open data plane %s: %w", o.Dir, err), p.Close())
 	}
@@ -91,10 +86,7 @@ func (p *Plane) open(o Options) error {
 	case errors.Is(err, unix.ENOENT):
 		err = p.create(o)
 	}
-	if err != nil {
-		return err
-	}
-	return p.SetConnLimit(o.ConnLimit)
+	return err
 }
 
 // OpenReadOnly opens what is pinned below dir for looking at it, also while a daemon runs. It fails with
@@ -113,7 +105,7 @@ func OpenReadOnly(dir string) (*Plane, error) {
 
 // Close releases the handles and the lock. Everything stays pinned and goes on working.
 func (p *Plane) Close() error {
-	errs := []error{p.tables.close(), p.maps.Close(), p.xdp.Close(), p.tc.Close()}
+	errs := []error{p.tables.close(), p.maps.Close(), p.xdp.Close(), p.tc.Close(), p.egress.Close()}
 	if p.ticks != nil {
 		errs = append(errs, p.ticks.prog.Close())
 	}
@@ -121,21 +113,6 @@ func (p *Plane) Close() error {
 		errs = append(errs, p.lock.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// SetConnLimit changes the connection counter's limit, from the next packet on.
-func (p *Plane) SetConnLimit(l ConnLimit) error {
-	if l.Count > 0 && l.Window <= 0 {
-		return fmt.Errorf("set connection limit: window %s must be longer than 0", l.Window)
-	}
-	if err := p.writable(); err != nil {
-		return fmt.Errorf("set connection limit: %w", err)
-	}
-	m := bpfMeter{Window: uint64(max(l.Window, 0)), Limit: l.Count}
-	if err := p.maps.Meters.Put(uint32(0), &m); err != nil {
-		return fmt.Errorf("set connection limit: %w", err)
-	}
-	return nil
 }
 
 // SetClass changes what is done with all sources banned under class, from the next packet on.

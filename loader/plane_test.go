@@ -199,7 +199,7 @@ func TestASecondWriterIsRefusedAndAReaderIsNot(t *testing.T) {
 		"ban":    r.Ban([]decision.Rule{ban("192.0.2.2/32", 0, inAnHour())}),
 		"unban":  r.Unban(nil),
 		"class":  r.SetClass(0, decision.ModeOff),
-		"limit":  r.SetConnLimit(ConnLimit{}),
+		"meters": r.SetMeters(nil),
 		"detach": r.Detach("lo"),
 	} {
 		if !errors.Is(err, ErrReadOnly) {

@@ -12,24 +12,35 @@ import (
 
 	"gabion/bench/packet"
 	"gabion/userspace/decision"
+	"gabion/userspace/meter"
 )
 
-// attachedServer attaches a plane with a connection limit per hour to the server's interface and
+// connections returns a meter of new connections per source and day: windows begin at a time of the
+// kernel's, and none must end in the middle of a test.
+func connections(limit uint64) *meter.Meter {
+	return &meter.Meter{
+		Name: "test/connections", Match: meter.Match{Protocol: meter.TCP}, Count: meter.Connections,
+		Per: meter.Source, Limit: limit, Window: 24 * time.Hour,
+	}
+}
+
+// attachedServer attaches a plane with meters to the server's interface and
 // delivers its events.
-func attachedServer(t *testing.T, n network, limit uint32) (*Plane, <-chan ConnEvent) {
+func attachedServer(t *testing.T, n network, meters ...*meter.Meter) (*Plane, <-chan Event) {
 	t.Helper()
-	o := small(pinDir(t))
-	o.ConnLimit = ConnLimit{Count: limit, Window: time.Hour}
-	p := mustOpen(t, o)
+	p := mustOpen(t, small(pinDir(t)))
+	if err := p.SetMeters(meters); err != nil {
+		t.Fatal(err)
+	}
 	in(t, n.server, func() {
 		if _, err := p.Attach(serverIf, ModeNative); err != nil {
 			t.Fatalf("attach: %v", err)
 		}
 	})
-	events := make(chan ConnEvent, 100)
+	events := make(chan Event, 100)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- p.RunEvents(ctx, func(e ConnEvent) { events <- e }) }()
+	go func() { done <- p.RunEvents(ctx, func(e Event) { events <- e }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -53,7 +64,7 @@ func TestASourceWithRealConnectionsIsReportedAsEstablishedOnce(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			n := mustNetwork(t)
 			l := mustListen(t, n, tt.server)
-			p, events := attachedServer(t, n, 10)
+			p, events := attachedServer(t, n, connections(10))
 			for range 10 {
 				if c := mustDial(t, n, l.Addr().String()); tt.close {
 					c.Close()
@@ -68,7 +79,7 @@ func TestASourceWithRealConnectionsIsReportedAsEstablishedOnce(t *testing.T) {
 				}
 			}
 			e := <-events
-			if !e.Established || e.Count != 11 || e.Limit != 10 || e.Window != time.Hour ||
+			if !e.Established || e.Count != 11 || e.Limit != 10 || e.Window != 24*time.Hour || e.Meter != "test/connections" ||
 				e.Source != netip.MustParseAddr(tt.client) || e.DstPort != uint16(l.Addr().(*net.TCPAddr).Port) {
 				t.Errorf("event = %+v, want an established one of %s at its 11th connection", e, tt.client)
 			}
@@ -94,7 +105,7 @@ func TestSYNsInTheNameOfAConnectedClientProveNothing(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			n := mustNetwork(t)
 			l := mustListen(t, n, tt.server)
-			p, events := attachedServer(t, n, 10)
+			p, events := attachedServer(t, n, connections(10))
 			old := mustDial(t, n, l.Addr().String())
 			port := uint16(l.Addr().(*net.TCPAddr).Port)
 			local := uint16(old.LocalAddr().(*net.TCPAddr).Port)
@@ -124,7 +135,7 @@ func TestSYNsInTheNameOfAConnectedClientProveNothing(t *testing.T) {
 func TestSYNsAroundAClientsOwnConnectionsProveNothing(t *testing.T) {
 	n := mustNetwork(t)
 	l := mustListen(t, n, server4)
-	p, events := attachedServer(t, n, 200)
+	p, events := attachedServer(t, n, connections(200))
 	port := uint16(l.Addr().(*net.TCPAddr).Port)
 	send := mustRawSender(t, n)
 	forge := func(from, to uint16) {

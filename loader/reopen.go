@@ -45,7 +45,8 @@ func (p *Plane) upgrade() error {
 	}
 	sameXDP, err := sameProgram(p.xdp, progs.XDP)
 	sameTC, err2 := sameProgram(p.tc, progs.TC)
-	if err = errors.Join(err, err2); err != nil || sameXDP && sameTC {
+	sameEgress, err3 := sameProgram(p.egress, progs.Egress)
+	if err = errors.Join(err, err2, err3); err != nil || sameXDP && sameTC && sameEgress {
 		if err := errors.Join(err, progs.close()); err != nil {
 			return err
 		}
@@ -58,7 +59,7 @@ func (p *Plane) upgrade() error {
 // some links run the old program and some the new one; both work on the same maps, and the next
 // Open finds a difference, in the pins or in the links, and goes on.
 func (p *Plane) replacePrograms(progs programs) error {
-	old := programs{XDP: p.xdp, TC: p.tc, Clock: p.ticks.prog}
+	old := programs{XDP: p.xdp, TC: p.tc, Egress: p.egress, Clock: p.ticks.prog}
 	p.use(progs)
 	if err := old.close(); err != nil {
 		return fmt.Errorf("close old programs: %w", err)
@@ -103,7 +104,7 @@ func (p *Plane) updateLink(pin linkPin) error {
 	if id, ok := info.ID(); running == 0 || ok && id == running {
 		return nil
 	}
-	if pin.mode == ModeClsact {
+	if pin.mode.isClsact() {
 		return p.updateClsact(pin)
 	}
 	l, err := link.LoadPinnedLink(pin.path, nil)

@@ -40,15 +40,19 @@ const (
 	DroppedByBan DropReason = DropReason(bpfDropReasonDROPPED_BAN)
 	// DroppedForTags says that a packet had more VLAN tags than are walked: its source is hidden.
 	DroppedForTags DropReason = DropReason(bpfDropReasonDROPPED_TAGS)
+	// DroppedByMeter says that a packet was above the limit of a meter.
+	DroppedByMeter DropReason = DropReason(bpfDropReasonDROPPED_SHED)
 )
 
-// String returns "ban" or "vlan tags"; a reason that this binary does not know shows its number.
+// String returns "ban", "vlan tags" or "meter"; a reason that this binary does not know shows its number.
 func (r DropReason) String() string {
 	switch r {
 	case DroppedByBan:
 		return "ban"
 	case DroppedForTags:
 		return "vlan tags"
+	case DroppedByMeter:
+		return "meter"
 	}
 	return fmt.Sprintf("reason %d", uint8(r))
 }

@@ -16,11 +16,12 @@ import (
 // flagFrags is BPF_F_XDP_HAS_FRAGS: the program takes packets of several buffers.
 const flagFrags = 1 << 5
 
-// programs are the two hooks and what reads the clock, in the form the collection fills in.
+// programs are the three hooks and what reads the clock, in the form the collection fills in.
 type programs struct {
-	XDP   *ebpf.Program `ebpf:"gabion_xdp"`
-	TC    *ebpf.Program `ebpf:"gabion_tc"`
-	Clock *ebpf.Program `ebpf:"gabion_clock"`
+	XDP    *ebpf.Program `ebpf:"gabion_xdp"`
+	TC     *ebpf.Program `ebpf:"gabion_tc"`
+	Egress *ebpf.Program `ebpf:"gabion_egress"`
+	Clock  *ebpf.Program `ebpf:"gabion_clock"`
 }
 
 // newSpec returns the embedded object with its tables sized. It needs no privileges.
@@ -106,7 +107,7 @@ func useFrags(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
-// loadPrograms verifies both hooks against the given maps.
+// loadPrograms verifies the hooks against the given maps.
 func loadPrograms(spec *ebpf.CollectionSpec, abi bpfAbi, maps map[string]*ebpf.Map) (programs, error) {
 	var progs programs
 	if err := errors.Join(useFrags(spec), setKnobs(spec, abi)); err != nil {
@@ -128,6 +129,8 @@ func byName(m *bpfMaps) map[string]**ebpf.Map {
 		bpfMapBans4: &m.Bans4, bpfMapBans6: &m.Bans6, bpfMapBudgets: &m.Budgets,
 		bpfMapClaims: &m.Claims, bpfMapClasses: &m.Classes, bpfMapConns: &m.Conns,
 		bpfMapEvents: &m.Events, bpfMapMeters: &m.Meters, bpfMapStats: &m.Stats,
+		bpfMapMeterView: &m.MeterView, bpfMapMeterCounts: &m.MeterCounts, bpfMapMeterSlots: &m.MeterSlots,
+		bpfMapSketches: &m.Sketches, bpfMapProven: &m.Proven, bpfMapLooks: &m.Looks,
 		bpfMapSuspects: &m.Suspects, bpfMapSampling: &m.Sampling, bpfMapSampled: &m.Sampled,
 		bpfMapSamples: &m.Samples,
 	}

@@ -28,15 +28,17 @@ type Stats struct {
 	AllowedV6   uint64
 	DroppedV4   uint64
 	DroppedV6   uint64
+	ShedV4      uint64 // dropped: above the limit of a meter
+	ShedV6      uint64
 	DroppedTags uint64 // more VLAN tags than are walked: the source is hidden on purpose
 
 	DroppedBytes      uint64
 	ExtLimit          uint64 // IPv6 with more extension headers than are walked: not metered
-	Connections       uint64 // new connections counted
-	ConnectionsFull   uint64 // not counted: the table had no room
+	MeteredFull       uint64 // not counted by a meter: keys with more had the room
+	Spared            uint64 // passed above a limit: the source is proven
 	Events            uint64 // reports written
 	EventsUnproven    uint64 // of these, sources that may be forged
-	EventsFull        uint64 // not written, ring full; tried again with the next connection
+	EventsFull        uint64 // not written, ring full; tried again with the next packet
 	EventsOverBudget  uint64 // not written, the CPU's budget is used up; likewise
 	Samples           uint64 // samples of dropped packets written
 	SamplesFull       uint64 // not written, ring full
@@ -83,7 +85,9 @@ func (s *Stats) add(o Stats, sign int) {
 }
 
 // Dropped is the number of packets that did not go on to the stack.
-func (s Stats) Dropped() uint64 { return s.DroppedV4 + s.DroppedV6 + s.DroppedTags }
+func (s Stats) Dropped() uint64 {
+	return s.DroppedV4 + s.DroppedV6 + s.ShedV4 + s.ShedV6 + s.DroppedTags
+}
 
 // Counters lists all counters, in the order of the struct.
 func (s Stats) Counters() []Counter {
@@ -105,15 +109,17 @@ func (s Stats) Counters() []Counter {
 		{"allowed", "ipv6", "Packets passed because an allow entry wins over their ban.", s.AllowedV6},
 		{"dropped", "ipv4", "Packets dropped.", s.DroppedV4},
 		{"dropped", "ipv6", "Packets dropped.", s.DroppedV6},
+		{"shed", "ipv4", "Packets dropped above the limit of a meter.", s.ShedV4},
+		{"shed", "ipv6", "Packets dropped above the limit of a meter.", s.ShedV6},
 		{"dropped_tags", "", "Packets dropped because more VLAN tags than are walked hide their source.", s.DroppedTags},
 		{"dropped_bytes", "", "Bytes dropped.", s.DroppedBytes},
 		{"ext_limit", "", "IPv6 packets with too many extension headers to be metered.", s.ExtLimit},
-		{"connections", "", "New TCP connections counted.", s.Connections},
-		{"connections_full", "", "New TCP connections not counted because the table had no room.", s.ConnectionsFull},
-		{"events", "", "Connection reports written.", s.Events},
-		{"events_unproven", "", "Connection reports about sources that may be forged.", s.EventsUnproven},
-		{"events_full", "", "Connection reports put off because the ring buffer was full.", s.EventsFull},
-		{"events_over_budget", "", "Connection reports put off because the budget was used up.", s.EventsOverBudget},
+		{"metered_full", "", "Packets that a meter had no room to count.", s.MeteredFull},
+		{"spared", "", "Packets passed above the limit of a meter because their source is proven.", s.Spared},
+		{"events", "", "Reports written.", s.Events},
+		{"events_unproven", "", "Reports about sources that may be forged.", s.EventsUnproven},
+		{"events_full", "", "Reports put off because the ring buffer was full.", s.EventsFull},
+		{"events_over_budget", "", "Reports put off because the budget was used up.", s.EventsOverBudget},
 		{"samples", "", "Samples of dropped packets written for a follower.", s.Samples},
 		{"samples_full", "", "Samples of dropped packets lost because the ring buffer was full.", s.SamplesFull},
 		{"samples_over_budget", "", "Dropped packets not sampled because the budget was used up.", s.SamplesOverBudget},

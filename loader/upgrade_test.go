@@ -245,7 +245,7 @@ func TestBPFToolSeesNamedFields(t *testing.T) {
 		"allow6":  {"prefixlen", "hits", "reason"},
 		"classes": {"mode", "origin"},
 		"stats":   {"received", "dropped_v4", "events_over_budget"},
-		"meters":  {"window", "limit"},
+		"meters":  {"name", "limit", "window_ns"},
 		"abi":     {"version", "max_bans", "hz", "tick_shift"},
 		"views":   {"scale", "half", "table", "flags"},
 	} {

@@ -33,10 +33,16 @@ const (
 	gabionMapHosts4         = "hosts4"
 	gabionMapHosts6         = "hosts6"
 	gabionMapJobs           = "jobs"
+	gabionMapLooks          = "looks"
+	gabionMapMeterCounts    = "meter_counts"
+	gabionMapMeterSlots     = "meter_slots"
+	gabionMapMeterView      = "meter_view"
 	gabionMapMeters         = "meters"
+	gabionMapProven         = "proven"
 	gabionMapSampled        = "sampled"
 	gabionMapSamples        = "samples"
 	gabionMapSampling       = "sampling"
+	gabionMapSketches       = "sketches"
 	gabionMapStats          = "stats"
 	gabionMapSuspects       = "suspects"
 	gabionMapViews          = "views"
@@ -48,6 +54,7 @@ const (
 	gabionVarHashKey        = "hash_key"
 	gabionVarLine4Type      = "line4_type"
 	gabionVarLine6Type      = "line6_type"
+	gabionVarProvenTicks    = "proven_ticks"
 	gabionVarTickShift      = "tick_shift"
 	gabionVarXdpFrags       = "xdp_frags"
 )
@@ -103,30 +110,36 @@ type gabionProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type gabionMapSpecs struct {
-	Abi       *ebpf.MapSpec `ebpf:"abi"`
-	Allow4    *ebpf.MapSpec `ebpf:"allow4"`
-	Allow6    *ebpf.MapSpec `ebpf:"allow6"`
-	AllowBits *ebpf.MapSpec `ebpf:"allow_bits"`
-	Any4      *ebpf.MapSpec `ebpf:"any4"`
-	Any6      *ebpf.MapSpec `ebpf:"any6"`
-	Bans4     *ebpf.MapSpec `ebpf:"bans4"`
-	Bans6     *ebpf.MapSpec `ebpf:"bans6"`
-	Budgets   *ebpf.MapSpec `ebpf:"budgets"`
-	CidrBits4 *ebpf.MapSpec `ebpf:"cidr_bits4"`
-	Claims    *ebpf.MapSpec `ebpf:"claims"`
-	Classes   *ebpf.MapSpec `ebpf:"classes"`
-	Conns     *ebpf.MapSpec `ebpf:"conns"`
-	Events    *ebpf.MapSpec `ebpf:"events"`
-	Hosts4    *ebpf.MapSpec `ebpf:"hosts4"`
-	Hosts6    *ebpf.MapSpec `ebpf:"hosts6"`
-	Jobs      *ebpf.MapSpec `ebpf:"jobs"`
-	Meters    *ebpf.MapSpec `ebpf:"meters"`
-	Sampled   *ebpf.MapSpec `ebpf:"sampled"`
-	Samples   *ebpf.MapSpec `ebpf:"samples"`
-	Sampling  *ebpf.MapSpec `ebpf:"sampling"`
-	Stats     *ebpf.MapSpec `ebpf:"stats"`
-	Suspects  *ebpf.MapSpec `ebpf:"suspects"`
-	Views     *ebpf.MapSpec `ebpf:"views"`
+	Abi         *ebpf.MapSpec `ebpf:"abi"`
+	Allow4      *ebpf.MapSpec `ebpf:"allow4"`
+	Allow6      *ebpf.MapSpec `ebpf:"allow6"`
+	AllowBits   *ebpf.MapSpec `ebpf:"allow_bits"`
+	Any4        *ebpf.MapSpec `ebpf:"any4"`
+	Any6        *ebpf.MapSpec `ebpf:"any6"`
+	Bans4       *ebpf.MapSpec `ebpf:"bans4"`
+	Bans6       *ebpf.MapSpec `ebpf:"bans6"`
+	Budgets     *ebpf.MapSpec `ebpf:"budgets"`
+	CidrBits4   *ebpf.MapSpec `ebpf:"cidr_bits4"`
+	Claims      *ebpf.MapSpec `ebpf:"claims"`
+	Classes     *ebpf.MapSpec `ebpf:"classes"`
+	Conns       *ebpf.MapSpec `ebpf:"conns"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
+	Hosts4      *ebpf.MapSpec `ebpf:"hosts4"`
+	Hosts6      *ebpf.MapSpec `ebpf:"hosts6"`
+	Jobs        *ebpf.MapSpec `ebpf:"jobs"`
+	Looks       *ebpf.MapSpec `ebpf:"looks"`
+	MeterCounts *ebpf.MapSpec `ebpf:"meter_counts"`
+	MeterSlots  *ebpf.MapSpec `ebpf:"meter_slots"`
+	MeterView   *ebpf.MapSpec `ebpf:"meter_view"`
+	Meters      *ebpf.MapSpec `ebpf:"meters"`
+	Proven      *ebpf.MapSpec `ebpf:"proven"`
+	Sampled     *ebpf.MapSpec `ebpf:"sampled"`
+	Samples     *ebpf.MapSpec `ebpf:"samples"`
+	Sampling    *ebpf.MapSpec `ebpf:"sampling"`
+	Sketches    *ebpf.MapSpec `ebpf:"sketches"`
+	Stats       *ebpf.MapSpec `ebpf:"stats"`
+	Suspects    *ebpf.MapSpec `ebpf:"suspects"`
+	Views       *ebpf.MapSpec `ebpf:"views"`
 }
 
 // gabionVariableSpecs contains global variables before they are loaded into the kernel.
@@ -138,6 +151,7 @@ type gabionVariableSpecs struct {
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
 	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
+	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
 }
@@ -162,30 +176,36 @@ func (o *gabionObjects) Close() error {
 //
 // It can be passed to loadGabionObjects or ebpf.CollectionSpec.LoadAndAssign.
 type gabionMaps struct {
-	Abi       *ebpf.Map `ebpf:"abi"`
-	Allow4    *ebpf.Map `ebpf:"allow4"`
-	Allow6    *ebpf.Map `ebpf:"allow6"`
-	AllowBits *ebpf.Map `ebpf:"allow_bits"`
-	Any4      *ebpf.Map `ebpf:"any4"`
-	Any6      *ebpf.Map `ebpf:"any6"`
-	Bans4     *ebpf.Map `ebpf:"bans4"`
-	Bans6     *ebpf.Map `ebpf:"bans6"`
-	Budgets   *ebpf.Map `ebpf:"budgets"`
-	CidrBits4 *ebpf.Map `ebpf:"cidr_bits4"`
-	Claims    *ebpf.Map `ebpf:"claims"`
-	Classes   *ebpf.Map `ebpf:"classes"`
-	Conns     *ebpf.Map `ebpf:"conns"`
-	Events    *ebpf.Map `ebpf:"events"`
-	Hosts4    *ebpf.Map `ebpf:"hosts4"`
-	Hosts6    *ebpf.Map `ebpf:"hosts6"`
-	Jobs      *ebpf.Map `ebpf:"jobs"`
-	Meters    *ebpf.Map `ebpf:"meters"`
-	Sampled   *ebpf.Map `ebpf:"sampled"`
-	Samples   *ebpf.Map `ebpf:"samples"`
-	Sampling  *ebpf.Map `ebpf:"sampling"`
-	Stats     *ebpf.Map `ebpf:"stats"`
-	Suspects  *ebpf.Map `ebpf:"suspects"`
-	Views     *ebpf.Map `ebpf:"views"`
+	Abi         *ebpf.Map `ebpf:"abi"`
+	Allow4      *ebpf.Map `ebpf:"allow4"`
+	Allow6      *ebpf.Map `ebpf:"allow6"`
+	AllowBits   *ebpf.Map `ebpf:"allow_bits"`
+	Any4        *ebpf.Map `ebpf:"any4"`
+	Any6        *ebpf.Map `ebpf:"any6"`
+	Bans4       *ebpf.Map `ebpf:"bans4"`
+	Bans6       *ebpf.Map `ebpf:"bans6"`
+	Budgets     *ebpf.Map `ebpf:"budgets"`
+	CidrBits4   *ebpf.Map `ebpf:"cidr_bits4"`
+	Claims      *ebpf.Map `ebpf:"claims"`
+	Classes     *ebpf.Map `ebpf:"classes"`
+	Conns       *ebpf.Map `ebpf:"conns"`
+	Events      *ebpf.Map `ebpf:"events"`
+	Hosts4      *ebpf.Map `ebpf:"hosts4"`
+	Hosts6      *ebpf.Map `ebpf:"hosts6"`
+	Jobs        *ebpf.Map `ebpf:"jobs"`
+	Looks       *ebpf.Map `ebpf:"looks"`
+	MeterCounts *ebpf.Map `ebpf:"meter_counts"`
+	MeterSlots  *ebpf.Map `ebpf:"meter_slots"`
+	MeterView   *ebpf.Map `ebpf:"meter_view"`
+	Meters      *ebpf.Map `ebpf:"meters"`
+	Proven      *ebpf.Map `ebpf:"proven"`
+	Sampled     *ebpf.Map `ebpf:"sampled"`
+	Samples     *ebpf.Map `ebpf:"samples"`
+	Sampling    *ebpf.Map `ebpf:"sampling"`
+	Sketches    *ebpf.Map `ebpf:"sketches"`
+	Stats       *ebpf.Map `ebpf:"stats"`
+	Suspects    *ebpf.Map `ebpf:"suspects"`
+	Views       *ebpf.Map `ebpf:"views"`
 }
 
 func (m *gabionMaps) Close() error {
@@ -207,10 +227,16 @@ func (m *gabionMaps) Close() error {
 		m.Hosts4,
 		m.Hosts6,
 		m.Jobs,
+		m.Looks,
+		m.MeterCounts,
+		m.MeterSlots,
+		m.MeterView,
 		m.Meters,
+		m.Proven,
 		m.Sampled,
 		m.Samples,
 		m.Sampling,
+		m.Sketches,
 		m.Stats,
 		m.Suspects,
 		m.Views,
@@ -226,6 +252,7 @@ type gabionVariables struct {
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
 	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
+	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`
 }

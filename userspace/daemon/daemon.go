@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -198,12 +197,12 @@ func (d *Daemon) openKernel(cfg *config.Config) error {
 		return err
 	}
 	d.plane, err = loader.Open(loader.Options{
-		Dir: cfg.Kernel.PinDir, MaxBans: cfg.Kernel.MaxBans, MaxAllows: cfg.Kernel.MaxAllows,
-		ConnLimit: connLimit(d.book.Load()), Log: d.log,
+		Dir: cfg.Kernel.PinDir, MaxBans: cfg.Kernel.MaxBans, MaxAllows: cfg.Kernel.MaxAllows, Log: d.log,
 	})
 	if err != nil {
 		return fmt.Errorf("%w\nTo detect without dropping, set kernel: {mode: off} in the configuration", err)
 	}
+	d.setMeters()
 	d.table = d.plane
 	d.links = links.New(links.Config{
 		Plane: d.plane, Mode: mode, Log: d.log, Health: d.health, List: net.Interfaces, Want: d.wantedInterfaces,
@@ -211,14 +210,9 @@ func (d *Daemon) openKernel(cfg *config.Config) error {
 	return nil
 }
 
-// connLimit is the only meter that the kernel side runs so far.
-func connLimit(book *rulebook.Book) loader.ConnLimit {
-	for _, m := range book.Meters {
-		if m.Name == rulebook.ConnectionRate {
-			return loader.ConnLimit{Count: uint32(min(m.Limit, math.MaxUint32)), Window: m.Window}
-		}
-	}
-	return loader.ConnLimit{}
+// setMeters puts the meters of the rules in force. When the kernel refuses them, those before go on.
+func (d *Daemon) setMeters() {
+	d.health.Report("meters", d.plane.SetMeters(d.book.Load().Meters))
 }
 
 func (d *Daemon) wantedInterfaces() (names []string, only bool, err error) {

@@ -54,7 +54,7 @@ func (d *Daemon) reload() error {
 	d.reloaded.Store(&at)
 	err = d.applyAllow(old.Allowed(), cfg.Allowed())
 	if d.plane != nil {
-		err = errors.Join(err, d.plane.SetConnLimit(connLimit(book)))
+		d.setMeters()
 	}
 	for _, key := range needRestart(old, cfg) {
 		d.log.Warn("setting takes effect after a restart", "key", key)

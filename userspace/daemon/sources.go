@@ -9,7 +9,6 @@ import (
 	"gabion/userspace/config"
 	"gabion/userspace/daemon/inputs"
 	"gabion/userspace/daemon/links"
-	"gabion/userspace/daemon/rulebook"
 	"gabion/userspace/source/file"
 	"gabion/userspace/source/kernel"
 	"gabion/userspace/source/kinds"
@@ -72,11 +71,15 @@ func isKernel(doc *yamlpos.Document) bool {
 
 // kernelEvents is the loader's stream in the words of the source.
 func (d *Daemon) kernelEvents(ctx context.Context, handle func(kernel.Event)) error {
-	return d.plane.RunEvents(ctx, func(e loader.ConnEvent) {
-		handle(kernel.Event{
-			Meter: rulebook.ConnectionRate, Source: e.Source, Count: uint64(e.Count), Limit: uint64(e.Limit), Window: e.Window,
-			Established: e.Established, Protocol: "tcp", Port: e.DstPort, Interface: e.Interface,
-		})
+	return d.plane.RunEvents(ctx, func(e loader.Event) {
+		event := kernel.Event{
+			Meter: e.Meter, Source: e.Source, Count: e.Count, Limit: e.Limit, Window: e.Window,
+			Established: e.Established, Protocol: e.Protocol, Port: e.DstPort, Interface: e.Interface,
+		}
+		if !e.Source.IsValid() {
+			event.Range = e.Prefix
+		}
+		handle(event)
 	})
 }
 

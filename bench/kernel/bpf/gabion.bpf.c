@@ -76,6 +76,18 @@ __noinline int sample_drop(struct xdp_md *ctx, __u64 source_high, __u64 source_l
 	return sample(&frame, &drop, system_clock(CLOCK_BOOT));
 }
 
+__noinline int prove(struct xdp_md *ctx, __u32 at)
+{
+	return prove_meter(ctx, at);
+}
+
+__noinline int meter(struct xdp_md *ctx, __u32 offset)
+{
+	struct frame frame = xdp_frame(ctx);
+
+	return meter_packet(ctx, &frame, offset, system_clock, (prove_fn)prove);
+}
+
 /* gabion_xdp(), but what the filter passes is dropped as well, after it was counted: the stack
  * behind is not measured. */
 SEC("xdp")
@@ -84,7 +96,7 @@ int receive_gabion(struct xdp_md *ctx)
 	struct frame frame = xdp_frame(ctx);
 	struct drop drop = {};
 
-	if (filter(ctx, &frame, system_clock, &drop) == DROP && drop.cause)
+	if (filter(ctx, &frame, system_clock, (meter_fn)meter, &drop) == DROP && drop.cause)
 		sample_drop(ctx, drop.source[0], drop.source[1], drop.cause);
 	return XDP_DROP;
 }

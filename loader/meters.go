@@ -1,0 +1,109 @@
+package loader
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"gabion/userspace/meter"
+)
+
+// MeterStats is what a meter did since it was first put in force.
+type MeterStats struct {
+	Name    string
+	Matched uint64 // packets that it counted
+	Shed    uint64 // packets dropped above its limit
+	Events  uint64 // reports written
+}
+
+// SetMeters puts these meters in force instead of those before, from the next packet on. The counts and
+// running windows of a meter that stays the same go on, also over a restart of the process. No meters
+// turn metering off. It fails, and changes nothing, when the kernel cannot run one of them.
+func (p *Plane) SetMeters(meters []*meter.Meter) error {
+	if err := p.writable(); err != nil {
+		return fmt.Errorf("set meters: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old, err := readMeters(p.maps.MeterView, p.maps.Meters)
+	if err != nil {
+		return fmt.Errorf("set meters: %w", err)
+	}
+	next, err := newMeterSet(meters, uint64(p.abi.Hz), old)
+	if err != nil {
+		return fmt.Errorf("set meters: %w", err)
+	}
+	if err := p.writeMeters(old, next); err != nil {
+		return fmt.Errorf("set meters: %w", err)
+	}
+	return nil
+}
+
+// writeMeters fills the half that is not in use, then shows it.
+func (p *Plane) writeMeters(old, next *meterSet) error {
+	zero := make([]bpfMeterCounts, ebpf.MustPossibleCPU())
+	for i := range next.places {
+		if old.places[i].Id != next.places[i].Id || old.places[i].Marks == noMeter {
+			if err := p.maps.MeterCounts.Put(uint32(i), zero); err != nil {
+				return fmt.Errorf("reset counts: %w", err)
+			}
+		}
+		if err := p.maps.Meters.Put(half(next.view)*meterPlaces+uint32(i), &next.places[i]); err != nil {
+			return fmt.Errorf("write meter: %w", err)
+		}
+	}
+	if err := p.maps.MeterView.Put(uint32(0), &next.view); err != nil {
+		return fmt.Errorf("show meters: %w", err)
+	}
+	return nil
+}
+
+// MeterStats returns what each meter in force did, in the order of the kernel's places.
+func (p *Plane) MeterStats() ([]MeterStats, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	set, err := readMeters(p.maps.MeterView, p.maps.Meters)
+	if err != nil {
+		return nil, fmt.Errorf("read meters: %w", err)
+	}
+	var out []MeterStats
+	for i := range set.view.Count {
+		k := &set.places[i]
+		if k.Marks == noMeter {
+			continue
+		}
+		var perCPU []bpfMeterCounts
+		if err := p.maps.MeterCounts.Lookup(uint32(i), &perCPU); err != nil {
+			return nil, fmt.Errorf("read counts of meter %s: %w", nameOf(k), err)
+		}
+		s := MeterStats{Name: nameOf(k)}
+		for _, c := range perCPU {
+			s.Matched += c.Matched
+			s.Shed += c.Shed
+			s.Events += c.Events
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func half(v bpfMeterView) uint32 {
+	return uint32(v.Flags & uint8(bpfMeterFlagMETERS_HALF))
+}
+
+// readMeters returns the half that is in force.
+func readMeters(view, meters *ebpf.Map) (*meterSet, error) {
+	s := &meterSet{}
+	if err := view.Lookup(uint32(0), &s.view); err != nil {
+		return nil, fmt.Errorf("read view of meters: %w", err)
+	}
+	for i := range s.places {
+		if err := meters.Lookup(half(s.view)*meterPlaces+uint32(i), &s.places[i]); err != nil {
+			return nil, fmt.Errorf("read meter: %w", err)
+		}
+		if i >= int(s.view.Count) {
+			s.places[i] = bpfMeter{Marks: noMeter}
+		}
+	}
+	return s, nil
+}
