@@ -184,7 +184,7 @@ func (d *desiredSet) sample(limit int) []netip.Addr {
 // why is the answer to "why is addr dropped" from this set alone.
 func (d *desiredSet) why(addr netip.Addr) *client.Why {
 	bans, allows := d.covering(addr)
-	w := &client.Why{IP: addr.String(), Verdict: client.VerdictClean, Bans: []client.WhyBan{}, Allows: allows, Past: []client.WhyPast{}}
+	w := &client.Why{IP: addr.String(), Verdict: client.VerdictClean, Bans: []client.WhyBan{}, Allows: allows, Past: []client.WhyPast{}, Meters: []client.WhyMeter{}}
 	for _, b := range bans {
 		w.Bans = append(w.Bans, client.WhyBan{Decision: b.wire, InKernel: true, Lines: []string{}})
 	}

@@ -28,6 +28,7 @@ type kernelState struct {
 	Attachments []kernelAttachment `json:"attachments"`
 	Classes     []kernelClass      `json:"classes"`
 	Counters    []kernelCounter    `json:"counters"`
+	Meters      []kernelMeter      `json:"meters"`
 	Bans        []kernelBan        `json:"bans,omitempty"`
 	Allows      []kernelAllow      `json:"allows,omitempty"`
 	BanCount    int                `json:"ban_count"`
@@ -52,6 +53,14 @@ type kernelCounter struct {
 	Family string `json:"family,omitempty"`
 	Value  uint64 `json:"value"`
 	help   string
+}
+
+// kernelMeter is a meter in force and what it did.
+type kernelMeter struct {
+	Name    string `json:"name"`
+	Matched uint64 `json:"matched"` // packets
+	Shed    uint64 `json:"shed"`    // packets
+	Events  uint64 `json:"events"`
 }
 
 type kernelBan struct {
@@ -124,7 +133,7 @@ func (a *app) readKernel(pins string) (*kernelState, error) {
 		return nil, err
 	}
 	defer plane.Close()
-	st := &kernelState{PinDir: dir, Attachments: []kernelAttachment{}}
+	st := &kernelState{PinDir: dir, Attachments: []kernelAttachment{}, Meters: []kernelMeter{}}
 	attached, err := plane.Attachments()
 	if err != nil {
 		return nil, err
@@ -145,6 +154,13 @@ func (a *app) readKernel(pins string) (*kernelState, error) {
 	}
 	for _, c := range stats.Counters() {
 		st.Counters = append(st.Counters, kernelCounter{c.Name, c.Family, c.Value, c.Help})
+	}
+	meters, err := plane.MeterStats()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range meters {
+		st.Meters = append(st.Meters, kernelMeter{m.Name, m.Matched, m.Shed, m.Events})
 	}
 	return st, st.readTables(plane, a.now())
 }
@@ -197,7 +213,19 @@ func printKernelStatus(w io.Writer, st *kernelState) error {
 		return err
 	}
 	fmt.Fprintln(w)
+	if err := printMeters(w, st.Meters); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
 	return printCounters(w, st.Counters)
+}
+
+func printMeters(w io.Writer, meters []kernelMeter) error {
+	var rows [][]string
+	for _, m := range meters {
+		rows = append(rows, []string{m.Name, strconv.FormatUint(m.Matched, 10), strconv.FormatUint(m.Shed, 10), strconv.FormatUint(m.Events, 10)})
+	}
+	return table(w, "No meters are in force.", []string{"METER", "MATCHED", "SHED", "EVENTS"}, rows)
 }
 
 func printCounters(w io.Writer, counters []kernelCounter) error {

@@ -12,7 +12,7 @@ import (
 )
 
 func newRulesCommand(a *app) *cobra.Command {
-	return group("rules", "Parsers and scenarios: list, check", "  gabion rules list", newRulesList(a), newRulesCheck(a))
+	return group("rules", "Parsers, scenarios and meters: list, check", "  gabion rules list", newRulesList(a), newRulesCheck(a))
 }
 
 type ruleItem struct {

@@ -61,6 +61,13 @@ func printStatus(w io.Writer, st *client.Status) error {
 		}
 		fmt.Fprintf(w, "  %s\n", printable(line, oneLine))
 	}
+	fmt.Fprintln(w, "Meters:")
+	if len(st.Meters) == 0 {
+		fmt.Fprintln(w, "  none: nothing is shed")
+	}
+	for _, m := range st.Meters {
+		fmt.Fprintf(w, "  %s\n", printable(meterLine(m), oneLine))
+	}
 	if len(st.Problems) == 0 {
 		fmt.Fprintln(w, "No problems.")
 	}
@@ -68,6 +75,10 @@ func printStatus(w io.Writer, st *client.Status) error {
 		fmt.Fprintf(w, "PROBLEM: %s\n", printable(p, oneLine))
 	}
 	return nil
+}
+
+func meterLine(m client.MeterStatus) string {
+	return fmt.Sprintf("%s: %s: %s, %d shed, %s", m.Name, m.Rule, count(m.Matched, "packet"), m.Shed, count(m.Events, "event"))
 }
 
 func ruleCount(r client.RulesStatus) string {

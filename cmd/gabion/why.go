@@ -17,7 +17,8 @@ func newWhyCommand(a *app) *cobra.Command {
 		Use:   "why ADDRESS",
 		Short: "Say why an address is dropped: scenario, log lines, until when, how many packets",
 		Long: `Say why an address is dropped, or why not: the decisions that cover it with the log
-lines that led to them, and the allowlist and guard entries that protect it.
+lines that led to them, the meters whose limits it was above, and the allowlist and
+guard entries that protect it.
 
 Without a running daemon it reads the pinned kernel maps, which know the ban, its end
 and its packets, but not the log lines.`,
@@ -51,6 +52,9 @@ func printWhy(w io.Writer, why *client.Why) error {
 			return err
 		}
 	}
+	for _, m := range why.Meters {
+		fmt.Fprintf(w, "\n%s\n", printable(whyMeterLine(m), oneLine))
+	}
 	for _, al := range why.Allows {
 		fmt.Fprintf(w, "\nNever banned: %s (%s, %s)", al.Prefix, al.Reason, printable(al.Origin, oneLine))
 		if al.Comment != "" {
@@ -65,6 +69,19 @@ func printWhy(w io.Writer, why *client.Why) error {
 		fmt.Fprintf(w, "  %s  %s  %s\n", localTime(p.CreatedAt), printable(p.Value, oneLine), printable(p.Scenario, oneLine))
 	}
 	return nil
+}
+
+// whyMeterLine says what a meter that the address was above does about it.
+func whyMeterLine(m client.WhyMeter) string {
+	rule, then := orText(m.Rule, "a meter that is no longer in force"), "it was reported"
+	if m.Sheds {
+		then = "what is above is dropped until the window ends"
+	}
+	line := fmt.Sprintf("Above the limit at %s: %s (%s): %s", localTime(m.At), m.Name, rule, then)
+	if !m.Established {
+		line += "; too few of its handshakes were completed, so the address may be forged"
+	}
+	return line
 }
 
 func headline(why *client.Why) string {

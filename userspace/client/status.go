@@ -17,6 +17,19 @@ type Why struct {
 	Bans    []WhyBan  `json:"bans"`
 	Allows  []Allow   `json:"allows"`
 	Past    []WhyPast `json:"past"` // decisions that ended, latest first
+
+	Meters []WhyMeter `json:"meters"` // whose limits it was above lately, latest first
+}
+
+// WhyMeter is a meter whose limit the address, or its network, was above.
+type WhyMeter struct {
+	Name        string    `json:"name"`
+	Rule        string    `json:"rule,omitempty"` // in words; empty when the meter is gone
+	Sheds       bool      `json:"sheds"`          // what is above the limit is dropped
+	At          time.Time `json:"at"`
+	Count       uint64    `json:"count"` // when it was reported
+	Limit       uint64    `json:"limit"`
+	Established bool      `json:"established"` // else the address may be forged
 }
 
 // WhyBan is one active decision that covers the address.
@@ -48,6 +61,7 @@ type Status struct {
 	Interfaces []InterfaceStatus `json:"interfaces"`
 	Sources    []SourceStatus    `json:"sources"`
 	Rules      RulesStatus       `json:"rules"`
+	Meters     []MeterStatus     `json:"meters"` // in force; none when the kernel side is off
 	Decisions  int               `json:"decisions"`
 	Lists      []List            `json:"lists,omitempty"`
 	Drift      DriftStatus       `json:"drift"`
@@ -68,6 +82,15 @@ type SourceStatus struct {
 	Events   uint64 `json:"events"`
 	Restarts uint64 `json:"restarts"`
 	Error    string `json:"error,omitempty"`
+}
+
+// MeterStatus says what one meter did since it was set.
+type MeterStatus struct {
+	Name    string `json:"name"`
+	Rule    string `json:"rule"`    // in words
+	Matched uint64 `json:"matched"` // packets
+	Shed    uint64 `json:"shed"`    // packets
+	Events  uint64 `json:"events"`
 }
 
 // RulesStatus counts the loaded rules.

@@ -22,6 +22,7 @@ import (
 	"gabion/loader"
 	"gabion/userspace/api"
 	"gabion/userspace/config"
+	"gabion/userspace/daemon/excess"
 	"gabion/userspace/daemon/health"
 	"gabion/userspace/daemon/inputs"
 	"gabion/userspace/daemon/links"
@@ -73,6 +74,7 @@ type Daemon struct {
 	inputs   []*inputs.Input
 	drift    driftCount
 	imports  imports
+	excess   *excess.Memory
 }
 
 // Run runs a daemon until ctx is done. It returns nil after an orderly shutdown.
@@ -109,6 +111,7 @@ func newDaemon(o Options) *Daemon {
 	d := &Daemon{
 		version: o.Version, startedWith: o.Config, load: o.Load, now: o.Now, log: o.Log, started: o.Now(),
 		health: health.New(o.Log), ids: &decision.IDs{}, history: decision.NewHistory(), others: &others{},
+		excess: excess.New(),
 	}
 	d.config.Store(o.Config)
 	d.reloaded.Store(&d.started)

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// rig is a daemon without a kernel side, so that it runs without root.
+// rig is a daemon; without a kernel side, unless mode says otherwise, so that it runs without root.
 type rig struct {
 	t      *testing.T
 	dir    string
@@ -38,6 +39,7 @@ type rig struct {
 	cancel context.CancelFunc
 	ended  chan error
 	listen string // of the API on TCP; empty for none
+	mode   string // of the kernel side; empty for off
 	kernel string // more settings of the kernel, each after a comma
 }
 
@@ -71,8 +73,8 @@ func (r *rig) write(name, text string) {
 func (r *rig) config(extra string) *config.Config {
 	r.t.Helper()
 	text := fmt.Sprintf("state_dir: %s\nsources:\n  - {source: file, filenames: [%s], labels: {type: syslog}, from: start}\n"+
-		"api: {socket: %s, listen: %q}\nkernel: {mode: off%s}\n%s",
-		r.path("state"), r.path("auth.log"), r.path("g.sock"), r.listen, r.kernel, extra)
+		"api: {socket: %s, listen: %q}\nkernel: {mode: %s%s}\n%s",
+		r.path("state"), r.path("auth.log"), r.path("g.sock"), r.listen, cmp.Or(r.mode, "off"), r.kernel, extra)
 	r.write("gabion.yaml", text)
 	cfg, err := config.Load(r.path("gabion.yaml"))
 	if err != nil {

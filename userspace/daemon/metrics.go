@@ -45,6 +45,7 @@ func (d *Daemon) registry() *prometheus.Registry {
 		collector{"enforce_", d.collectLists},
 		collector{"store_", d.collectStore},
 		collector{"kernel_", d.collectKernel},
+		collector{"meter_", d.collectMeters},
 	)
 	return r
 }

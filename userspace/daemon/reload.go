@@ -17,7 +17,7 @@ import (
 )
 
 // runReloads owns the configuration in force: it replaces rules, profiles, allowlist, interfaces and
-// the connection limit at each hangup. It ends with ctx.
+// meters at each hangup. It ends with ctx.
 func (d *Daemon) runReloads(ctx context.Context, hangup <-chan os.Signal) error {
 	for {
 		select {

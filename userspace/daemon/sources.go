@@ -1,16 +1,13 @@
 package daemon
 
 import (
-	"context"
 	"fmt"
 	"slices"
 
-	"gabion/loader"
 	"gabion/userspace/config"
 	"gabion/userspace/daemon/inputs"
 	"gabion/userspace/daemon/links"
 	"gabion/userspace/source/file"
-	"gabion/userspace/source/kernel"
 	"gabion/userspace/source/kinds"
 	"gabion/userspace/yamlpos"
 )
@@ -67,20 +64,6 @@ func (d *Daemon) inputName(name string) string {
 func isKernel(doc *yamlpos.Document) bool {
 	var keys map[string]any
 	return doc.Decode(&keys) == nil && keys["source"] == "kernel"
-}
-
-// kernelEvents is the loader's stream in the words of the source.
-func (d *Daemon) kernelEvents(ctx context.Context, handle func(kernel.Event)) error {
-	return d.plane.RunEvents(ctx, func(e loader.Event) {
-		event := kernel.Event{
-			Meter: e.Meter, Source: e.Source, Count: e.Count, Limit: e.Limit, Window: e.Window,
-			Established: e.Established, Protocol: e.Protocol, Port: e.DstPort, Interface: e.Interface,
-		}
-		if !e.Source.IsValid() {
-			event.Range = e.Prefix
-		}
-		handle(event)
-	})
 }
 
 // Interfaces returns the interfaces that a configuration protects.

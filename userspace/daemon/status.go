@@ -15,6 +15,7 @@ func (b backend) Status() client.Status {
 		StateDir: cfg.StateDir, Config: cfg.File,
 		Interfaces: []client.InterfaceStatus{}, Sources: []client.SourceStatus{},
 		Rules:     client.RulesStatus{Scenarios: len(book.Rules.Scenarios), Errors: len(book.Faults)},
+		Meters:    b.meterStatus(),
 		Decisions: enforced.Active,
 		Drift: client.DriftStatus{
 			CheckedAt: enforced.Reconciled.UTC(), Missing: enforced.Drift.Missing, Extra: enforced.Drift.Extra,

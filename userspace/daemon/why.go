@@ -15,7 +15,7 @@ import (
 // Why implements api.Backend.
 func (b backend) Why(ctx context.Context, addr netip.Addr) (*client.Why, error) {
 	now := b.now()
-	w := &client.Why{IP: addr.String(), Verdict: client.VerdictClean, Bans: []client.WhyBan{}, Allows: []client.Allow{}, Past: []client.WhyPast{}}
+	w := &client.Why{IP: addr.String(), Verdict: client.VerdictClean, Bans: []client.WhyBan{}, Allows: []client.Allow{}, Past: []client.WhyPast{}, Meters: b.whyMeters(addr, now)}
 	for _, d := range b.enforcer.Find(addr) {
 		if !d.Until.After(now) {
 			continue
