@@ -22,6 +22,7 @@ const attacks = 3
 const (
 	linePause     = 75 * time.Millisecond // between two lines of a source: far longer than a ban takes
 	connPause     = time.Millisecond      // between two connections of a flood
+	connPatience  = 10 * time.Millisecond // for each of them: what is shed gets no answer
 	enough        = 100                   // lines after which a source gives up
 	floodPatience = 10 * time.Second      // after which a flooding source gives up
 	knocks        = 5                     // attempts to get through a ban
@@ -140,21 +141,16 @@ func (l *lab) attackByLines(ctx context.Context, s *attacker) error {
 	return fmt.Errorf("%s is not banned after %d bad lines", s.addr, enough)
 }
 
-// flood opens one connection after the other until the source is banned.
+// flood opens one connection after the other until the source is banned, whatever becomes of them.
 func (l *lab) flood(ctx context.Context, s *attacker) error {
 	began := l.Now()
 	for l.Now().Sub(began) < floodPatience {
 		from := l.Now()
 		s.ban.Hurry()
-		err := s.request(ctx, l.plan, knockPatience, 0)
+		_ = s.request(ctx, l.plan, connPatience, 0) // what is above the limit is shed
 		s.opened = append(s.opened, span{from, l.Now()})
-		banned, waitErr := s.awaitBan(ctx, connPause)
-		if err != nil && !banned && waitErr == nil {
-			// Cut off by a ban that the watcher is about to see, or by a busy machine.
-			banned, waitErr = s.awaitBan(ctx, knockPatience)
-		}
-		if waitErr != nil || banned {
-			return waitErr
+		if banned, err := s.awaitBan(ctx, connPause); err != nil || banned {
+			return err
 		}
 	}
 	return fmt.Errorf("%s is not banned after %d connections", s.addr, len(s.opened))

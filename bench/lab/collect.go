@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"gabion/bench/lab/observe"
 	"gabion/bench/lab/report"
 )
 
@@ -32,7 +33,7 @@ func (l *lab) fill(ctx context.Context, rep *report.Report, all []*attack) error
 		r.Banned = r.BannedSources == r.Sources
 		r.Scenarios = append([]string{}, slices.Sorted(maps.Keys(scenarios))...)
 		l.mu.Lock()
-		r.LineToDropMS, r.EventsToDropMS = a.times()
+		r.LineToDropMS, r.EventsToDropMS = a.times(l.tap)
 		l.mu.Unlock()
 		rep.Attacks = append(rep.Attacks, r)
 	}
@@ -58,6 +59,13 @@ func (l *lab) addSource(r *report.Attack, s *attacker) error {
 	if s.disturbed {
 		r.Disturbed++
 	}
+	if s.of.flood {
+		above := aboveLimit(l.tap.SYNs(s.addr), floodLimit, floodWindow)
+		if r.PassedAboveLimit != nil {
+			above += *r.PassedAboveLimit
+		}
+		r.PassedAboveLimit = &above
+	}
 	return nil
 }
 
@@ -75,32 +83,40 @@ func (s *attacker) banned() bool {
 }
 
 // times returns the attack's distribution: of lines, or for a flood of connections.
-func (a *attack) times() (lines, events *report.Distribution) {
+func (a *attack) times(tap *observe.Tap) (lines, events *report.Distribution) {
+	if a.flood {
+		return nil, report.Summarise(a.fromCrossings(tap))
+	}
 	var took []time.Duration
 	for script := range a.scripts {
-		var causes [][]time.Time
+		var lines [][]time.Time
 		var bans []time.Time
 		for _, s := range a.sources {
 			if s.script == script && s.banned() && !s.disturbed {
-				causes, bans = append(causes, s.causes()), append(bans, s.ban.At)
+				lines, bans = append(lines, s.lines), append(bans, s.ban.At)
 			}
 		}
-		for i, at := range triggers(causes, bans) {
+		for i, at := range triggers(lines, bans) {
 			if !at.IsZero() {
 				took = append(took, bans[i].Sub(at))
 			}
 		}
 	}
-	if a.flood {
-		return nil, report.Summarise(took)
-	}
 	return report.Summarise(took), nil
 }
 
-// causes returns the moments of what the source's bucket counts: bad lines, or kernel events.
-func (s *attacker) causes() []time.Time {
-	if s.of.flood {
-		return crossings(s.opened, floodLimit, floodWindow)
+// fromCrossings returns how long the bans of a flood's sources took from the connection that passed
+// the limit for the last time before. Not every crossing leads to an event that counts: a window may
+// end before the source is proven real.
+func (a *attack) fromCrossings(tap *observe.Tap) []time.Duration {
+	var took []time.Duration
+	for _, s := range a.sources {
+		if !s.banned() || s.disturbed {
+			continue
+		}
+		if at, ok := lastBefore(crossings(s.opened, tap.SYNs(s.addr)), s.ban.At); ok {
+			took = append(took, s.ban.At.Sub(at))
+		}
 	}
-	return s.lines
+	return took
 }

@@ -71,7 +71,7 @@ func (l *lab) listen(port string) ([]net.Listener, error) {
 // It runs in a process group of its own: ctrl-C is for the lab, which stops it in order.
 func (l *lab) startDaemon(ctx context.Context) error {
 	f := filesIn(l.dir)
-	if err := os.WriteFile(f.config, []byte(configText(f, l.pins, l.net.Interfaces)), 0o600); err != nil {
+	if err := l.writeConfig(f); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	out, err := os.OpenFile(f.daemonLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -97,6 +97,14 @@ func (l *lab) startDaemon(ctx context.Context) error {
 	}
 	l.tasks.Go(func() { l.runGuard(ctx, d) })
 	return nil
+}
+
+func (l *lab) writeConfig(f files) error {
+	return errors.Join(
+		os.MkdirAll(f.rules, 0o700),
+		os.WriteFile(f.meter, []byte(meterText()), 0o600),
+		os.WriteFile(f.config, []byte(configText(f, l.pins, l.net.Interfaces)), 0o600),
+	)
 }
 
 // runGuard ends the run when the daemon ends without being told to; it returns with either.
@@ -247,7 +255,7 @@ func (l *lab) keepLogs() error {
 	}
 	f := filesIn(l.dir)
 	var errs []error
-	for _, from := range []string{f.daemonLog, f.authLog, f.webLog, f.config} {
+	for _, from := range []string{f.daemonLog, f.authLog, f.webLog, f.config, f.meter} {
 		data, err := os.ReadFile(from)
 		if errors.Is(err, os.ErrNotExist) {
 			continue

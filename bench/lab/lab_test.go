@@ -10,12 +10,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"gabion/bench/lab/report"
 	"gabion/bench/lab/topology"
 	"gabion/userspace/config"
+	"gabion/userspace/meter"
+	"gabion/userspace/yamlpos"
 )
 
 func TestTheGeneratedConfigurationIsOneTheDaemonTakes(t *testing.T) {
@@ -29,6 +33,13 @@ func TestTheGeneratedConfigurationIsOneTheDaemonTakes(t *testing.T) {
 	}
 	if len(c.Sources) != 3 || c.KeyFile() != f.key || c.API.Socket != f.socket || c.Kernel.PinDir != "/sys/fs/bpf/gabion-lab-1" {
 		t.Errorf("decoded %d sources, key %s, socket %s, pins %s", len(c.Sources), c.KeyFile(), c.API.Socket, c.Kernel.PinDir)
+	}
+	docs, err := yamlpos.Parse(f.meter, []byte(meterText()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := meter.Compile(docs[0]); err != nil || m.Limit != spoofedLimit || m.Window != spoofedWindow || filepath.Dir(f.meter) != c.Rules.Dirs[0] {
+		t.Errorf("meter %+v in %s, %v", m, f.meter, err)
 	}
 	if l := c.Kernel.ConnectionLimit; l.Count != floodLimit || l.Window.Std() != floodWindow {
 		t.Errorf("connection limit %d in %s", l.Count, l.Window)
@@ -59,6 +70,37 @@ func TestTheDaemonDoesNotInheritWhatIsMeantForTheLab(t *testing.T) {
 	if diff := cmp.Diff([]string{"PATH=/bin", "HOME=/root"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+func TestTheClientsRequestsCountWhereTheyBegan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &browser{begun: map[string]time.Time{}}
+		begin := time.Now()
+		for n := range 4 {
+			b.note(begin.Add(time.Duration(n)*time.Second), time.Duration(n+1)*time.Millisecond, ipv4, nil)
+		}
+		b.note(begin.Add(2*time.Second), time.Second, ipv6, errors.New("cut off"))
+		got := b.between(begin.Add(time.Second), begin.Add(3*time.Second))
+		want := report.Client{Requests: 3, Failed: 1, LatencyMS: &report.Distribution{P50: 2, P99: 3, Max: 3, Samples: 2}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if all := b.result(); all.Requests != 5 || all.Failed != 1 || all.LatencyMS.Max != 4 || len(all.Failures) != 1 {
+			t.Errorf("all = %+v", all)
+		}
+		after := make(chan error)
+		go func() { after <- b.passed(t.Context(), begin.Add(2*time.Second)) }()
+		synctest.Wait()
+		select {
+		case <-after:
+			t.Error("a family is still at a request from before")
+		default:
+		}
+		b.note(begin.Add(4*time.Second), time.Millisecond, ipv6, nil)
+		if err := <-after; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // binaries is the directory that TestMain makes for the program and removes.

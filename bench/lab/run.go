@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,7 +18,7 @@ func (l *lab) attackAll(ctx context.Context) (*report.Report, error) {
 		return nil, step("look at the interfaces", err)
 	}
 	l.say("server", "gabion protects %s and %s, XDP mode %s", attackerLink, clientLink, mode)
-	b := &browser{}
+	b := &browser{begun: map[string]time.Time{}}
 	for _, family := range []string{ipv4, ipv6} {
 		l.tasks.Go(func() { l.runBrowser(ctx, b, family) })
 	}
@@ -31,6 +32,9 @@ func (l *lab) attackAll(ctx context.Context) (*report.Report, error) {
 	}
 	if err == nil {
 		err = l.runAttacks(ctx, all, true)
+	}
+	if err == nil {
+		rep.SYNFlood, err = l.runSYNFlood(ctx, b)
 	}
 	if err != nil {
 		return nil, step("attack", err)

@@ -37,8 +37,8 @@ func newLabCommand(a *app) *cobra.Command {
 		Short: "Watch attacks being detected and dropped, in network namespaces of their own",
 		Long: `Build a server, an attacker and a client in network namespaces, run the real daemon on
 the server, attack it and show what happens: the first bad line, the ban, the dropped
-packets, and the client that notices nothing. It touches no interface of this machine
-and leaves nothing behind. Needs root.`,
+packets, a flood from 100,000 made-up sources that is shed, and the client that notices
+nothing. It touches no interface of this machine and leaves nothing behind. Needs root.`,
 		Example: `  gabion lab                          watch
   gabion lab --check --json           measure and check; exit code 1 when something does not hold
   gabion lab --check --chaos kill     kill the daemon in mid-attack

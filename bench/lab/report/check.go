@@ -23,6 +23,11 @@ func (r *Report) Check() []error {
 	case r.Client.Failed > 0:
 		fail("client: %d of %d requests failed: %v", r.Client.Failed, r.Client.Requests, r.Client.Failures)
 	}
+	if r.SYNFlood == nil {
+		fail("syn_flood: it did not take place")
+	} else if err := r.SYNFlood.check(); err != nil {
+		fail("syn_flood: %w", err)
+	}
 	if r.LostObservations > 0 {
 		fail("the observer lost %d packets: leaked_after_ban cannot be trusted", r.LostObservations)
 	}
@@ -50,6 +55,9 @@ func (a Attack) check() error {
 	if a.ArrivedBefore == 0 {
 		fail("the observer saw no packet before the bans: leaked_after_ban cannot be trusted")
 	}
+	if n := a.PassedAboveLimit; n != nil && *n > 0 {
+		fail("passed_above_limit is %d: the meter let through what it should have shed", *n)
+	}
 	switch d := a.LineToDropMS; {
 	case d == nil && a.EventsToDropMS == nil && a.Disturbed < a.Sources:
 		fail("no time was measured")
@@ -58,6 +66,47 @@ func (a Attack) check() error {
 	}
 	for _, e := range a.Errors {
 		errs = append(errs, errors.New(e))
+	}
+	return errors.Join(errs...)
+}
+
+// Bounds of what a flood may do to the client. A connection whose first packet is dropped takes a
+// second longer, for so long the client's stack waits before it sends another; the rest is what the
+// packets of the flood cost the CPUs that it shares with the client and the server.
+const (
+	lostMS    = 900
+	slowerBy  = 5  // times the calm median
+	slowerMin = 20 // ms, for a machine on which calm is nothing
+)
+
+func (f *SYNFlood) check() error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if f.Sent < uint64(f.Sources) {
+		fail("%d SYNs were sent, not one from each of %d sources", f.Sent, f.Sources)
+	}
+	if f.Shed == 0 {
+		fail("nothing was shed")
+	}
+	if f.Passed == 0 {
+		fail("the observer saw no SYN: passed_above_limit cannot be trusted")
+	}
+	if f.PassedAboveLimit > 0 {
+		fail("passed_above_limit is %d of %d", f.PassedAboveLimit, f.Passed)
+	}
+	if f.Bans > 0 {
+		fail("%d bans were made, and anybody's address may be forged", f.Bans)
+	}
+	calm, flood := f.Calm, f.Flood
+	switch {
+	case calm.LatencyMS == nil || flood.LatencyMS == nil:
+		fail("the client got no page, %d requests before and %d meanwhile", calm.Requests, flood.Requests)
+	case flood.Failed > 0:
+		fail("client: %d of %d requests failed", flood.Failed, flood.Requests)
+	case flood.LatencyMS.Max >= lostMS:
+		fail("client: a page took %.0f ms, so the first packet of its connection was shed", flood.LatencyMS.Max)
+	case flood.LatencyMS.P50 > max(slowerBy*calm.LatencyMS.P50, calm.LatencyMS.P50+slowerMin):
+		fail("client: latency_ms.p50 is %.1f, and was %.1f before", flood.LatencyMS.P50, calm.LatencyMS.P50)
 	}
 	return errors.Join(errs...)
 }

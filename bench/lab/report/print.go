@@ -25,6 +25,10 @@ func (r *Report) Print(w io.Writer) error {
 		fmt.Fprintf(w, " (p50 %s ms, p99 %s ms)", short(d.P50), short(d.P99))
 	}
 	fmt.Fprintf(w, ".\nXDP mode: %s. Left behind: %s.\n", r.XDPMode, leftText(r))
+	if f := r.SYNFlood; f != nil {
+		fmt.Fprintf(w, "Made-up sources: %d, %.0f SYNs a second; %d of %d shed in the kernel, %d bans; the client's pages took %s ms meanwhile, %s ms before (median).\n",
+			f.Sources, f.Rate, f.Shed, f.Sent, f.Bans, median(f.Flood), median(f.Calm))
+	}
 	if c := r.Chaos; c != nil {
 		fmt.Fprintf(w, "The daemon was dead for %s ms: %d packets dropped meanwhile, short ban expired on time: %t; afterwards %d of %d bans in place (%d restored, %d adopted).\n",
 			short(c.DeadMS), c.DroppedWhileDead, c.ExpiredWhileDead, c.BannedAfter, c.BannedBefore, c.Restored, c.Adopted)
@@ -45,6 +49,13 @@ func (a Attack) timesText() string {
 		return "-"
 	}
 	return fmt.Sprintf("%s / %s / %s ms%s", short(d.P50), short(d.P99), short(d.Max), suffix)
+}
+
+func median(c Client) string {
+	if c.LatencyMS == nil {
+		return "no"
+	}
+	return short(c.LatencyMS.P50)
 }
 
 func leftText(r *Report) string {

@@ -9,6 +9,8 @@ type Report struct {
 	XDPMode string   `json:"xdp_mode"` // native, unless the kernel could not
 	Attacks []Attack `json:"attacks"`
 	Client  Client   `json:"client"`
+	// SYNFlood comes after the attacks.
+	SYNFlood *SYNFlood `json:"syn_flood"`
 	*Chaos
 	LostObservations uint32             `json:"lost_observations"` // packets that were not seen: then leaks may be missed
 	Leftovers        topology.Leftovers `json:"leftovers"`
@@ -27,8 +29,12 @@ type Attack struct {
 	DroppedPackets uint64        `json:"dropped_packets"`
 	LeakedAfterBan uint64        `json:"leaked_after_ban"`
 	ArrivedBefore  uint64        `json:"arrived_before_ban"`
-	Disturbed      int           `json:"disturbed,omitempty"` // sources left out of the times: no daemon ran meanwhile
-	Errors         []string      `json:"errors,omitempty"`
+	// PassedAboveLimit counts the connections of a flood that reached the server and that the meter
+	// should have shed: more than any windows of the limit explain.
+	PassedAboveLimit *int `json:"passed_above_limit,omitempty"`
+
+	Disturbed int      `json:"disturbed,omitempty"` // sources left out of the times: no daemon ran meanwhile
+	Errors    []string `json:"errors,omitempty"`
 }
 
 // Slow is the time from line to drop that the 99th percentile stays below, in milliseconds.
@@ -40,6 +46,20 @@ type Client struct {
 	Failed    int           `json:"failed"`
 	LatencyMS *Distribution `json:"latency_ms"`
 	Failures  []string      `json:"failures,omitempty"` // the first few
+}
+
+// SYNFlood is how a flood of SYNs from made-up sources ended.
+type SYNFlood struct {
+	Sources          int     `json:"sources"`
+	Seconds          float64 `json:"seconds"`
+	Sent             uint64  `json:"sent"`
+	Rate             float64 `json:"rate"`               // sent per second
+	Shed             uint64  `json:"shed"`               // in the kernel
+	Passed           int     `json:"passed"`             // to the server's network stack
+	PassedAboveLimit int     `json:"passed_above_limit"` // of these, more than any windows of the limit explain
+	Bans             int     `json:"bans"`               // made because of it
+	Calm             Client  `json:"calm"`               // the client just before
+	Flood            Client  `json:"flood"`              // the client meanwhile
 }
 
 // Chaos is what happened around the daemon's death.
