@@ -21,6 +21,7 @@
 
 #include "allow.h"
 #include "clock.h"
+#include "count.h"
 #include "gabion.h"
 #include "look.h"
 #include "maps.h"
@@ -28,96 +29,8 @@
 #include "proof.h"
 #include "proven.h"
 #include "report.h"
-#include "scan.h"
-#include "slots.h"
 
-#define NUMBER_BITS 24	/* of meter.running: the window's number */
-#define OFFSETS	    512 /* power of two: where a header can begin that is looked at here */
-
-/* Returns the meter's running window, and begins it when it is new. CPUs that do so at once write
- * the same. */
-static __always_inline __u64 running_window(struct meter *meter, __u64 now)
-{
-	__u64 running = *(volatile __u64 *)&meter->running, number;
-
-	if (now < running >> NUMBER_BITS)
-		return running;
-	number = now / meter->window;
-	running = (number + 1) * meter->window << NUMBER_BITS;
-	running |= number & ((1ULL << NUMBER_BITS) - 1);
-	*(volatile __u64 *)&meter->running = running;
-	return running;
-}
-
-/* A frame whose length is no multiple of a large unit is rounded up or down at random. */
-static __always_inline __u32 units_of(const struct meter *meter, const struct look *look)
-{
-	__u32 rest = (1U << (meter->shift & 31)) - 1;
-
-	if (meter->unit != UNIT_BYTES)
-		return 1;
-	if (meter->shift > 4)
-		rest &= bpf_get_prandom_u32();
-	return (look->len + rest) >> (meter->shift & 31);
-}
-
-/* Where a key is counted. */
-struct place {
-	__u64 tag;   /* fingerprint and window */
-	__u32 line;  /* key of meter_slots */
-	__u32 index; /* of the slot in its line */
-};
-
-static __always_inline struct meter_line *place_of(struct meter *meter, const struct look *look,
-						   __u32 at, struct place *place)
-{
-	__u64 running = running_window(meter, look->now), hash;
-	struct key key = key_of(meter, look);
-
-	hash = hash_key16(key.high, key.low, meter->id);
-	place->tag = hash << 1 >> (SLOT_PRINT + 1) << SLOT_PRINT;
-	place->tag |= (running & WINDOWS) << SLOT_WINDOW;
-	place->line = at * METER_LINES + (hash & meter->lines & (METER_LINES - 1));
-	return bpf_map_lookup_elem(&meter_slots, &place->line);
-}
-
-static __always_inline __u32 new_ports(const struct meter *meter, const struct look *look,
-				       const struct place *place, int fresh)
-{
-	__u32 line = place->line & meter->lines;
-
-	return enter_port(meter->sketch + line * SLOTS + place->index, bpf_ntohs(look->pkt.dport),
-			  fresh);
-}
-
-/* Counts the packet and returns its key's slot afterwards; 0 when the key found no room. */
-static __always_inline __u64 count_up(struct meter *meter, const struct look *look, __u32 at,
-				      struct place *place)
-{
-	struct meter_line *line = place_of(meter, look, at, place);
-	__u32 units = units_of(meter, look), lost;
-	__u64 *slot;
-
-	if (!line)
-		return 0;
-	place->index = find_slot(line, place->tag);
-	if (place->index) {
-		place->index &= SLOTS - 1;
-		if (meter->unit == UNIT_PORTS)
-			units = new_ports(meter, look, place, 0);
-		slot = slot_at(line, place->index);
-		if ((*slot & SLOT_COUNT) + units <= SLOT_COUNT)
-			__sync_fetch_and_add(slot, units);
-		return *(volatile __u64 *)slot;
-	}
-	place->index = weakest_slot(line, place->tag, &lost);
-	if (!admit(units, lost))
-		return 0;
-	if (meter->unit == UNIT_PORTS)
-		units = new_ports(meter, look, place, 1);
-	*(volatile __u64 *)slot_at(line, place->index) = place->tag | units;
-	return place->tag | units;
-}
+#define OFFSETS 512 /* power of two: where a header can begin that is looked at here */
 
 /* Bounds an index of look->sum and look->slot; for how see slot_at(). */
 static __always_inline __u32 place_bound(__u32 at)

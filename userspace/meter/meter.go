@@ -24,9 +24,10 @@ const (
 
 // Meter is a compiled meter. It is immutable.
 //
-// A packet that Match describes counts for its key (Per). The first packet of a key begins a window;
-// the next one after Window begins a new one. Above Limit the data plane raises one event per key
-// and window and, when Shed is set, drops what matches for the rest of the window.
+// A packet that Match describes counts for its key (Per). Windows follow each other without a gap, at
+// the same time for all keys of a meter, so a key may have up to twice the Limit around the end of
+// one. Above Limit the data plane raises one event per key and window and, when Shed is set, drops
+// what matches for the rest of the window.
 type Meter struct {
 	Name        string // such as gabion/syn-flood; at most 64 bytes of letters, digits and . _ - /
 	Description string
