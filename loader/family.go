@@ -229,10 +229,15 @@ func (f *family) find(p netip.Prefix) (entry, bool, error) {
 	return f.trie.find(p)
 }
 
+// log2For is the size of a host table for the hosts there are and as many more. Prefixes do not count: a
+// long list of them needs no slots.
+func (f *family) log2For(more int) int {
+	return f.kind.log2For(f.hosts.size() + f.known.lengths[f.bits] + more)
+}
+
 // fit makes room for more hosts, or gives some back, when that is worth it.
 func (f *family) fit(more int) error {
-	n := f.hosts.size() + more
-	want := f.kind.log2For(n)
+	want := f.log2For(more)
 	used := f.hosts.size() + f.hosts.tombstones()
 	switch {
 	case want > f.hosts.log2 || want < f.hosts.log2-2:

@@ -25,7 +25,7 @@ func (f *family) rebuild(more int, put []entry, gone map[netip.Prefix]struct{}) 
 	if err := f.sync(); err != nil { // the other half may be the one that was in use a moment ago
 		return err
 	}
-	next, err := f.newTables(f.size() + more + len(put))
+	next, err := f.newTables(more, len(put))
 	if err != nil {
 		return err
 	}
@@ -54,13 +54,14 @@ func (f *family) rebuild(more int, put []entry, gone map[netip.Prefix]struct{}) 
 	return errors.Join(append(errs, old.release())...)
 }
 
-func (f *family) newTables(n int) (*rebuilt, error) {
+// newTables makes empty ones for as many more hosts, and for what a swap puts in.
+func (f *family) newTables(more, put int) (*rebuilt, error) {
 	other := f.half[1-f.view.half]
-	front, err := f.newFront(other, n)
+	front, err := f.newFront(other, f.size()+more+put)
 	if err != nil {
 		return nil, err
 	}
-	hosts, err := f.kind.newHostTable(f.spec, f.kind.log2For(n), f.key)
+	hosts, err := f.kind.newHostTable(f.spec, f.log2For(more+put), f.key)
 	if err != nil {
 		return nil, err
 	}
