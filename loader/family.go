@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -99,8 +100,12 @@ func (f *family) put(entries []entry) (full []netip.Prefix, err error) {
 		f.log.Warn("host table not resized, the trie takes what it cannot hold", "entries", f.size(), "err", err)
 	}
 	var rest []entry
+	var errs []error
 	for _, e := range entries {
-		placed, room := f.putHost(e)
+		placed, room, err := f.putHost(e)
+		if err != nil {
+			errs = append(errs, err)
+		}
 		switch {
 		case !room:
 			full = append(full, e.prefix)
@@ -108,8 +113,8 @@ func (f *family) put(entries []entry) (full []netip.Prefix, err error) {
 			rest = append(rest, e)
 		}
 	}
-	noRoom, err := f.putTrie(rest)
-	return append(full, noRoom...), err
+	noRoom, err := f.putTrie(rest, f.limit-f.size())
+	return append(full, noRoom...), errors.Join(append(errs, err)...)
 }
 
 // newHosts returns how many of the entries will need a slot.
@@ -126,28 +131,31 @@ func (f *family) newHosts(entries []entry) int {
 }
 
 // putHost puts an entry into the host table when it belongs there.
-func (f *family) putHost(e entry) (placed, room bool) {
-	inTrie := f.known.has(e.prefix)
-	if !e.prefix.IsSingleIP() || inTrie {
-		return false, inTrie || f.size() < f.limit
+func (f *family) putHost(e entry) (placed, room bool, err error) {
+	if !e.prefix.IsSingleIP() {
+		return false, true, nil
 	}
-	addr := e.prefix.Addr()
-	_, had := f.hosts.find(addr)
-	if !had && f.size() >= f.limit {
-		return false, false
+	inTrie := f.known.has(e.prefix)
+	addr, before := e.prefix.Addr(), f.hosts.size()
+	if inTrie || f.size() >= f.limit {
+		if _, had := f.hosts.find(addr); !had {
+			return false, inTrie, nil
+		}
 	}
 	if !f.hosts.put(addr, e.Entry) {
-		return false, true
+		return false, true, nil
 	}
-	if !had {
+	if f.hosts.size() > before {
 		f.front.add(e.prefix)
 	}
-	return true, true
+	if inTrie { // by hand, beside the slot
+		err = f.removeTrie(e.prefix)
+	}
+	return true, true, err
 }
 
-// putTrie puts entries into the trie.
-func (f *family) putTrie(entries []entry) (full []netip.Prefix, err error) {
-	room := f.limit - f.size()
+// putTrie puts entries into the trie, of which so many may be new.
+func (f *family) putTrie(entries []entry, room int) (full []netip.Prefix, err error) {
 	fits := entries[:0]
 	for _, e := range entries {
 		switch known := f.known.has(e.prefix); {
@@ -176,11 +184,17 @@ func (f *family) putTrie(entries []entry) (full []netip.Prefix, err error) {
 		refused[p] = true
 	}
 	for _, e := range fits {
-		if !refused[e.prefix] {
+		if !refused[e.prefix] && (err == nil || f.inTrie(e.prefix)) {
 			f.learn(e.prefix)
 		}
 	}
 	return append(full, noRoom...), err
+}
+
+// inTrie asks the trie itself, after a failure of which it is not known what it has left undone.
+func (f *family) inTrie(p netip.Prefix) bool {
+	_, ok, err := f.trie.find(p)
+	return ok || err != nil
 }
 
 // learn makes packets look for an entry that is in the trie.
@@ -200,7 +214,9 @@ func (f *family) learn(p netip.Prefix) {
 func (f *family) remove(p netip.Prefix) error {
 	if p.IsSingleIP() && f.hosts.remove(p.Addr()) {
 		f.front.remove(p)
-		return nil
+		if !f.known.has(p) {
+			return nil
+		}
 	}
 	return f.removeTrie(p)
 }

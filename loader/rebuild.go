@@ -36,6 +36,18 @@ func (f *family) rebuild(more int, put []entry, gone map[netip.Prefix]struct{}) 
 	if err := f.takeOver(next); err != nil {
 		return errors.Join(err, next.abandon())
 	}
+	return f.retire(old, next)
+}
+
+// retire gives the old table back once no packet sees it any more. When that cannot be waited for, all
+// that packets may look at stays, with marks of its own.
+func (f *family) retire(old *hostTable, next *rebuilt) error {
+	if err := f.sync(); err != nil {
+		for _, p := range next.moved {
+			f.front.add(p)
+		}
+		return err
+	}
 	for addr, e := range old.all() {
 		if e.Hits > 0 {
 			f.hosts.addHits(addr, e.Hits)
@@ -77,9 +89,11 @@ func (f *family) newFront(half []uint64, n int) (front, error) {
 
 // fill copies what stays and puts in what is new.
 func (r *rebuilt) fill(put []entry, gone map[netip.Prefix]struct{}) error {
+	replaced := map[netip.Prefix]bool{} // in the trie
 	for _, e := range put {
 		if e.prefix.IsSingleIP() {
 			r.place(e)
+			replaced[e.prefix] = r.known.has(e.prefix)
 		}
 	}
 	for addr, e := range r.family.hosts.all() {
@@ -93,7 +107,7 @@ func (r *rebuilt) fill(put []entry, gone map[netip.Prefix]struct{}) error {
 		if _, ok := gone[p]; ok {
 			continue
 		}
-		if err := r.carry(p); err != nil {
+		if err := r.carry(p, replaced[p]); err != nil {
 			return err
 		}
 	}
@@ -124,8 +138,9 @@ func (r *rebuilt) place(e entry) {
 	r.front.add(e.prefix)
 }
 
-// carry takes an entry of the trie along: a host that finds a slot now leaves it.
-func (r *rebuilt) carry(p netip.Prefix) error {
+// carry takes an entry of the trie along: a host that finds a slot now leaves it. One that was put in by
+// hand stays what it is, until it is replaced.
+func (r *rebuilt) carry(p netip.Prefix, replaced bool) error {
 	if !p.IsSingleIP() {
 		r.front.add(p)
 		return nil
@@ -133,16 +148,15 @@ func (r *rebuilt) carry(p netip.Prefix) error {
 	if r.left[p] {
 		return nil
 	}
-	if r.placed(p) {
-		r.moved = append(r.moved, p)
-		return nil
-	}
 	e, ok, err := r.trie.find(p)
 	if err != nil {
 		return err
 	}
-	e.Hits = 0
-	if ok && r.hosts.put(p.Addr(), e.Entry) {
+	switch e.Hits = 0; {
+	case replaced || ok && !e.foreign && r.placed(p):
+		r.moved = append(r.moved, p)
+		return nil
+	case ok && !e.foreign && r.hosts.put(p.Addr(), e.Entry):
 		r.moved = append(r.moved, p)
 	}
 	r.front.add(p)
@@ -165,20 +179,21 @@ func (r *rebuilt) settle() error {
 	return nil
 }
 
-// abandon undoes what fill has done to the trie, where the hosts of rest have an entry of their own.
+// abandon undoes what fill has done to the trie: hosts of rest have an entry of their own, and the trie
+// may have taken some of them and failed then.
 func (r *rebuilt) abandon() error {
 	errs := []error{r.hosts.release()}
 	for _, e := range r.rest {
-		if _, ok := r.family.hosts.find(e.prefix.Addr()); ok && r.known.has(e.prefix) {
-			errs = append(errs, r.forget(e.prefix))
+		if _, ok := r.family.hosts.find(e.prefix.Addr()); ok || !r.known.has(e.prefix) {
+			errs = append(errs, r.removeTrie(e.prefix))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// takeOver shows the new tables, and returns when no packet sees the old ones any more. A table of the
-// same size replaces the old one in its place, just before the new front is shown: in between, the
-// old front marks all that both tables hold.
+// takeOver shows the new tables: packets that began before may still look at the old ones. A table of
+// the same size replaces the old one in its place, just before the new front is shown: in between,
+// the old front marks all that both tables hold. When it fails, nothing has changed.
 func (f *family) takeOver(next *rebuilt) error {
 	if err := f.outer.Put(uint32(next.hosts.log2), next.hosts.m); err != nil {
 		return fmt.Errorf("put a host table in place: %w", err)
@@ -187,7 +202,7 @@ func (f *family) takeOver(next *rebuilt) error {
 	f.show(view{
 		scale: f.front.scale(), half: 1 - f.view.half, table: uint8(f.hosts.log2), flags: f.flags(),
 	})
-	return f.sync()
+	return nil
 }
 
 // forget takes an entry out of the trie that has no mark of its own in front: there is one for the slot
@@ -218,7 +233,7 @@ func (f *family) swap(put []entry, remove []netip.Prefix) (full []netip.Prefix, 
 			wide = append(wide, e)
 		}
 	}
-	noRoom, err := f.putTrie(wide)
+	noRoom, err := f.putTrie(wide, len(wide)) // there is room, or will be
 	full = append(full, noRoom...)
 	if err != nil {
 		return full, err

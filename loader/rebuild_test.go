@@ -1,8 +1,11 @@
 package loader
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"gabion/userspace/decision"
 )
@@ -28,5 +31,248 @@ func TestALongListOfPrefixesLeavesTheHostTableAlone(t *testing.T) {
 	if p.tables.v4.hosts != table || table.log2 != leastLog2 {
 		t.Errorf("one ban and one unban made a new host table of 2^%d lines, want the old one of 2^%d",
 			p.tables.v4.hosts.log2, leastLog2)
+	}
+}
+
+// failing makes a trie fail after some entries, as when the kernel has no memory left.
+type failing struct {
+	trie
+	after int
+}
+
+var errNoMemory = errors.New("no memory")
+
+func (t *failing) put(entries []entry) ([]netip.Prefix, error) {
+	n := min(t.after, len(entries))
+	full, err := t.trie.put(entries[:n])
+	if err == nil && n < len(entries) {
+		err = errNoMemory
+	}
+	return full, err
+}
+
+func mustBeConsistent(t *testing.T, p *Plane, f *family) {
+	t.Helper()
+	inTrie, known := map[string]bool{}, map[string]bool{}
+	for prefix := range f.known.in {
+		known[prefix.String()] = true
+	}
+	for e, err := range f.trie.all() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		inTrie[e.prefix.String()] = true
+	}
+	if diff := cmp.Diff(inTrie, known); diff != "" {
+		t.Errorf("entries of the trie, and those known of (-trie +known):\n%s", diff)
+	}
+	var all []netip.Prefix
+	for _, r := range rules(t, p) {
+		if r.Prefix.Addr().BitLen() == f.bits {
+			all = append(all, r.Prefix)
+			if got := mustReason(t, p, r.Prefix.Addr()); got != "dropped" {
+				t.Errorf("%s is %s, want dropped", r.Prefix, got)
+			}
+		}
+	}
+	if f.size() != len(all) {
+		t.Errorf("the size is %d, want %d", f.size(), len(all))
+	}
+	if err := p.Unban(all); err != nil {
+		t.Fatal(err)
+	}
+	for _, prefix := range all {
+		if got := mustReason(t, p, prefix.Addr()); got != "passed" {
+			t.Errorf("after the unban %s is %s, want passed", prefix, got)
+		}
+	}
+}
+
+func hostBans(addrs []netip.Addr) (out []decision.Rule) {
+	for _, a := range addrs {
+		out = append(out, decision.Rule{Prefix: host(a), DecisionID: 1, Until: inAnHour()})
+	}
+	return out
+}
+
+// mustCrowd returns hosts that have not enough slots in small tables.
+func mustCrowd(t *testing.T, p *Plane, family string) []netip.Addr {
+	t.Helper()
+	n := 0
+	return crowd(p.abi.HashKey, crowdLog2, func() netip.Addr { n++; return scattered(family, n) })
+}
+
+func TestATrieWithoutMemoryCostsOnlyWhatItDidNotTake(t *testing.T) {
+	for _, family := range []string{"v4", "v6"} {
+		t.Run(family, func(t *testing.T) {
+			p := mustOpen(t, Options{Dir: pinDir(t)})
+			hosts := mustCrowd(t, p, family)
+			f := p.tables.family(host(hosts[0]))
+			whole := f.trie
+			f.trie = &failing{trie: whole, after: 3}
+			if err := p.Ban(hostBans(hosts)); !errors.Is(err, errNoMemory) {
+				t.Fatalf("error = %v, want that of the trie", err)
+			}
+			f.trie = whole
+			mustBeConsistent(t, p, f)
+		})
+	}
+}
+
+// A host that loses its slot goes to the trie before the new table is shown.
+func TestARebuildThatFailsLeavesEverythingAsItWas(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		spoil func(*family) (mend func())
+	}{
+		{"no memory for a table", func(f *family) func() {
+			lines := f.kind.lines
+			f.kind.lines = func(int) int { return 1 << 31 }
+			return func() { f.kind.lines = lines }
+		}},
+		{"no memory in the trie", func(f *family) func() {
+			whole := f.trie
+			f.trie = &failing{trie: whole, after: 3}
+			return func() { f.trie = whole }
+		}},
+	} {
+		for _, family := range []string{"v4", "v6"} {
+			t.Run(tt.name+" "+family, func(t *testing.T) {
+				p := mustOpen(t, Options{Dir: pinDir(t)})
+				hosts := mustCrowd(t, p, family)
+				f := p.tables.family(host(hosts[0]))
+				mustBan(t, p, hostBans(hosts)...)
+				// Room for all, which the small table after that has not.
+				if err := f.rebuild(1<<18, nil, nil); err != nil || len(f.known.in) > 0 {
+					t.Fatalf("%d hosts of %d have no slot in a large table: %v", len(f.known.in), len(hosts), err)
+				}
+				mend := tt.spoil(f)
+				err := f.fit(0)
+				mend()
+				if err == nil {
+					t.Fatal("rebuilding works without memory")
+				}
+				mustBeConsistent(t, p, f)
+			})
+		}
+	}
+}
+
+// When nobody can say that the old tables are out of use, both have to stay.
+func TestATableThatMayBeInUseStays(t *testing.T) {
+	for _, family := range []string{"v4", "v6"} {
+		t.Run(family, func(t *testing.T) {
+			p := mustOpen(t, Options{Dir: pinDir(t)})
+			hosts := mustCrowd(t, p, family)
+			f := p.tables.family(host(hosts[0]))
+			mustBan(t, p, hostBans(hosts)...)
+			if len(f.known.in) == 0 {
+				t.Fatal("no host is in the trie")
+			}
+			for _, a := range hosts[:len(hosts):len(hosts)] {
+				hosts = append(hosts, a.Next()) // marked by the same bit
+			}
+			mustBan(t, p, hostBans(hosts)...)
+			old := f.hosts
+			next, err := f.newTables(1<<18, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(next.fill(nil, nil), f.takeOver(next)); err != nil {
+				t.Fatal(err)
+			}
+			outer := f.outer
+			closed, err := outer.Clone()
+			if err != nil {
+				t.Fatal(err)
+			}
+			closed.Close()
+			f.outer = closed
+			if err := f.retire(old, next); err == nil {
+				t.Error("waiting for packets works without a map")
+			}
+			f.outer = outer
+			if _, ok := old.find(hosts[0]); !ok {
+				t.Error("the old table lost a host")
+			}
+			for i, a := range hosts {
+				if err := f.remove(host(a)); err != nil { // an unban would make the tables anew
+					t.Fatal(err)
+				}
+				if got := mustReason(t, p, a); got != "passed" {
+					t.Errorf("%s is %s after the unban, want passed", a, got)
+				}
+				for _, b := range hosts[i+1:] {
+					if got := mustReason(t, p, b); got != "dropped" {
+						t.Fatalf("%s is %s after the unban of %s, want dropped", b, got, a)
+					}
+				}
+			}
+		})
+	}
+}
+
+// An operator's own entry is not taken for one of gabion's, wherever its host has a slot as well.
+func TestAHostPutInByHandStaysApart(t *testing.T) {
+	for _, s := range []string{"192.0.2.1/32", "192.0.2.2/32"} {
+		p := mustOpen(t, Options{Dir: pinDir(t)})
+		prefix := netip.MustParsePrefix(s)
+		if s == "192.0.2.2/32" {
+			mustBan(t, p, ban(s, 0, inAnHour()))
+		}
+		k := key4(prefix)
+		if err := p.maps.Bans4.Put(&k, &bpfBan{}); err != nil {
+			t.Fatal(err)
+		}
+		foreign := func() (n int) {
+			for _, r := range rules(t, p) {
+				if r.Prefix == prefix && r.Foreign {
+					n++
+				}
+			}
+			return n
+		}
+		if foreign() != 1 {
+			t.Fatal("the entry is not read")
+		}
+		if err := p.tables.v4.rebuild(0, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if foreign() != 1 {
+			t.Errorf("%s: a new table took the entry over: %v", s, rules(t, p))
+		}
+		mustBan(t, p, ban(s, decision.ClassShadow, inAnHour()))
+		if got := mustReason(t, p, prefix.Addr()); got != "shadowed" {
+			t.Errorf("%s is %s after a ban that only counts, want shadowed", s, got)
+		}
+		if got := rules(t, p); len(got) != 1 {
+			t.Errorf("%s: bans = %v, want one", s, got)
+		}
+		if err := p.maps.Bans4.Put(&k, &bpfBan{}); err != nil {
+			t.Fatal(err)
+		}
+		rules(t, p)
+		if err := p.Unban([]netip.Prefix{prefix}); err != nil {
+			t.Fatal(err)
+		}
+		if got := mustReason(t, p, prefix.Addr()); got != "passed" {
+			t.Errorf("%s is %s after the unban, want passed", s, got)
+		}
+	}
+}
+
+func TestAListOfPrefixesIsSwappedAtTheLimit(t *testing.T) {
+	p := mustOpen(t, Options{Dir: pinDir(t), MaxBans: 100})
+	all := prefixes4(200)
+	mustBan(t, p, all[:100]...)
+	var gone []netip.Prefix
+	for _, r := range all[:100] {
+		gone = append(gone, r.Prefix)
+	}
+	if err := p.Swap(all[100:], gone); err != nil {
+		t.Errorf("swap 100 prefixes for 100 of 100: %v", err)
+	}
+	if got := mustReason(t, p, all[150].Prefix.Addr()); got != "dropped" {
+		t.Errorf("a source of the new list is %s, want dropped", got)
 	}
 }
