@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gabion/loader/table"
 	"gabion/userspace/decision"
 )
 
@@ -275,4 +276,29 @@ func TestAListOfPrefixesIsSwappedAtTheLimit(t *testing.T) {
 	if got := mustReason(t, p, all[150].Prefix.Addr()); got != "dropped" {
 		t.Errorf("a source of the new list is %s, want dropped", got)
 	}
+}
+
+// A writer that dies while it moves hosts from the trie to the table leaves two entries of each.
+func TestAHalfMovedHostIsCountedOnce(t *testing.T) {
+	dir := pinDir(t)
+	p := mustOpen(t, Options{Dir: dir})
+	all := prefixes4(10)
+	mustBan(t, p, all...)
+	var hosts []netip.Addr
+	var both []entry
+	for i := range chunk + chunk/8 {
+		hosts = append(hosts, scattered("v4", i))
+		both = append(both, entry{prefix: host(hosts[i]), Entry: table.Entry{Expiry: table.NoEnd}})
+	}
+	mustBan(t, p, hostBans(hosts)...)
+	if _, err := p.tables.v4.trie.put(both); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, p)
+	p = mustOpen(t, Options{Dir: dir})
+	f := p.tables.v4
+	if n := f.known.lengths[31]; n != len(all) || f.known.lengths[32] != 0 {
+		t.Errorf("%d prefixes and %d hosts in the trie, want %d and none", n, f.known.lengths[32], len(all))
+	}
+	mustBeConsistent(t, p, f)
 }

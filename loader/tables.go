@@ -100,19 +100,24 @@ func (f *family) open() error {
 
 // mark fills a new front with what is in the tables, and shows it.
 func (f *family) mark() error {
-	var trie []netip.Prefix
+	trie, moved := map[netip.Prefix]bool{}, map[netip.Prefix]bool{} // an entry may come twice
 	for e, err := range f.trie.all() {
 		if err != nil {
 			return err
 		}
-		// A writer that died while it moved a host has left two entries.
-		if _, moved := f.hosts.find(e.prefix.Addr()); moved && e.prefix.IsSingleIP() && !e.foreign {
-			if err := f.trie.remove(e.prefix); err != nil {
-				return err
-			}
-			continue
+		_, has := f.hosts.find(e.prefix.Addr())
+		if has && e.prefix.IsSingleIP() && !e.foreign {
+			moved[e.prefix] = true
+		} else {
+			trie[e.prefix] = true
 		}
-		trie = append(trie, e.prefix)
+	}
+	// A writer that died while it moved a host has left two entries. They go after the walk, which
+	// would begin again at one that is gone.
+	for p := range moved {
+		if err := f.trie.remove(p); err != nil {
+			return err
+		}
 	}
 	next, err := f.newFront(f.half[1-f.view.half], f.hosts.size()+len(trie))
 	if err != nil {
@@ -122,7 +127,7 @@ func (f *family) mark() error {
 	for addr := range f.hosts.all() {
 		f.front.add(netip.PrefixFrom(addr, addr.BitLen()))
 	}
-	for _, p := range trie {
+	for p := range trie {
 		f.known.add(p)
 		f.front.add(p)
 		if f.cidr != nil {
