@@ -82,16 +82,29 @@ func (p *Plane) startReading() (moment, error) {
 	}
 	for i, f := range []*family{viewWord4: t.v4, viewWord6: t.v6} {
 		f.key = p.abi.HashKey
-		// Not by memory: a handle for reading only cannot be mapped to be shared.
-		var word uint64
-		if err := p.maps.Views.Lookup(uint32(i), &word); err != nil {
-			return now, fmt.Errorf("read view: %w", err)
-		}
-		if err := f.follow(viewOf(word)); err != nil {
+		if err := p.followView(f, uint32(i)); err != nil {
 			return now, err
 		}
 	}
 	return now, nil
+}
+
+// followTries is how often a reader looks for the table in use, which may be gone when it has found it.
+const followTries = 100
+
+// followView opens the table that the writer shows.
+func (p *Plane) followView(f *family, key uint32) (err error) {
+	for range followTries {
+		// Not by memory: a handle for reading only cannot be mapped to be shared.
+		var word uint64
+		if err := p.maps.Views.Lookup(key, &word); err != nil {
+			return fmt.Errorf("read view: %w", err)
+		}
+		if err = f.follow(viewOf(word)); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // follow opens the table in use, v being what the writer shows, if it is another one than the last time.
