@@ -46,7 +46,7 @@ static __always_inline struct allow *find_allow(const struct packet *pkt)
 
 	if (pkt->family == 4)
 		return find_allow4(bpf_ntohl(pkt->saddr4));
-	view = load_view(VIEW6);
+	view = view_of(load_view(VIEW6));
 	return find_allow6(address6(pkt->saddr_words), &view);
 }
 

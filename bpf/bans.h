@@ -111,13 +111,13 @@ static __always_inline int judge_prefix(struct ban *ban, __u32 prefixlen, __u64 
 }
 
 /* Looks for the bans of an IPv4 source, in host order, at a time in jiffies, and names in by the
- * one that drops it. */
+ * one that drops it. Counting says that the caller will count that. */
 static __always_inline enum judgement judge4(__u32 addr, __u64 jiffies, const struct view *view,
-					     struct ruling *by)
+					     struct ruling *by, int counting)
 {
 	__u32 cell = addr >> 8;
 	__u64 now = jiffies >> tick_shift;
-	struct found host = find_host4(addr, *view);
+	struct found host = find_host4(addr, *view, counting);
 	enum judgement result = CLEAN;
 	struct ban *ban;
 	int left = 32;

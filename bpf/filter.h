@@ -118,22 +118,23 @@ static __always_inline int outcome_of(enum judgement judgement, const struct rul
 	return O_DROPPED | by->class << OUTCOME_BITS;
 }
 
-/* Judges an IPv4 source, in host order, that the bitmap does not clear. A function of its own, with
- * numbers for arguments, is verified once instead of with everything that may come before it. */
-__noinline int inspect4(__u32 addr, __u64 jiffies)
+/* Judges an IPv4 source, in host order, that the bitmap does not clear, by the given view. A
+ * function of its own, with numbers for arguments, is verified once instead of with everything that
+ * may come before it. */
+__noinline int inspect4(__u32 addr, __u64 jiffies, __u64 raw_view)
 {
-	struct view view = load_view(VIEW4);
+	struct view view = view_of(raw_view);
 	struct ruling by = {};
-	enum judgement judgement = judge4(addr, jiffies, &view, &by);
+	enum judgement judgement = judge4(addr, jiffies, &view, &by, 1);
 
 	return outcome_of(judgement, &by, judgement == BANNED ? find_allow4(addr) : NULL);
 }
 
 /* The same for an IPv6 source, as two numbers. */
-__noinline int inspect6(__u64 high, __u64 low, __u64 jiffies)
+__noinline int inspect6(__u64 high, __u64 low, __u64 jiffies, __u64 raw_view)
 {
 	struct address6 addr = {.high = high, .low = low};
-	struct view view = load_view(VIEW6);
+	struct view view = view_of(raw_view);
 	struct ruling by = {};
 	enum judgement judgement = judge6(addr, jiffies, &view, &by);
 
@@ -144,17 +145,20 @@ static __always_inline int inspect_source(const struct packet *pkt, clock_fn clo
 {
 	struct address6 addr6;
 	__u32 addr4;
+	__u64 view;
 
 	if (pkt->family == 4) {
 		addr4 = bpf_ntohl(pkt->saddr4);
-		if (!marked4(addr4, load_view(VIEW4)))
+		view = load_view(VIEW4);
+		if (!marked4(addr4, view_of(view)))
 			return O_PASSED;
-		return inspect4(addr4, clock(CLOCK_JIFFIES));
+		return inspect4(addr4, clock(CLOCK_JIFFIES), view);
 	}
 	addr6 = address6(pkt->saddr_words);
-	if (!marked6(addr6, load_view(VIEW6)))
+	view = load_view(VIEW6);
+	if (!marked6(addr6, view_of(view)))
 		return O_PASSED;
-	return inspect6(addr6.high, addr6.low, clock(CLOCK_JIFFIES));
+	return inspect6(addr6.high, addr6.low, clock(CLOCK_JIFFIES), view);
 }
 
 /* Parses as far as the source address and asks the bans about it. */
@@ -175,8 +179,8 @@ static __always_inline int inspect(struct cursor *cur, struct packet *pkt, clock
 	return inspect_source(pkt, clock);
 }
 
-/* Says whether what became of a packet so far leaves it to the meters. One comparison: after a switch
- * the verifier would follow each outcome by itself. */
+/* Says whether what became of a packet so far leaves it to the meters. One comparison: after a
+ * switch the verifier would follow each outcome by itself. */
 static __always_inline int is_metered(const struct packet *pkt, enum outcome outcome)
 {
 	__u32 passing = 1U << O_PASSED | 1U << O_DISABLED | 1U << O_EXPIRED | 1U << O_SHADOWED;

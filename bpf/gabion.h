@@ -25,14 +25,14 @@
 #define GABION_ABI 4
 
 /* Sizes. Those marked "loader" are defaults that user space replaces when it creates the maps. */
-#define CLASSES	      16	    /* ban classes */
-#define MAX_BANS      16777216	    /* loader: prefixes, and hosts that found no slot; per family */
-#define MAX_ALLOWS    65536	    /* loader: per family */
-#define EVENT_RING    (1024 * 1024) /* bytes; power of two, multiple of the page size */
-#define SAMPLE_RING   (256 * 1024)  /* bytes; power of two, multiple of the page size */
-#define SAMPLE_BYTES  96	    /* of a dropped packet: what a sample holds of it */
+#define CLASSES	     16		   /* ban classes */
+#define MAX_BANS     16777216	   /* loader: prefixes, and hosts that found no slot; per family */
+#define MAX_ALLOWS   65536	   /* loader: per family */
+#define EVENT_RING   (1024 * 1024) /* bytes; power of two, multiple of the page size */
+#define SAMPLE_RING  (256 * 1024)  /* bytes; power of two, multiple of the page size */
+#define SAMPLE_BYTES 96		   /* of a dropped packet: what a sample holds of it */
 
-/* The ban tables of IPv4 and IPv6 hosts: see struct line4 and struct line6. */
+/* The ban tables of IPv4 and IPv6 hosts: see struct pair4 and struct line6. */
 #define SLOTS4	 8 /* per line */
 #define SLOTS6	 2
 #define PROBES4	 4 /* lines that an entry can be in */
@@ -88,19 +88,17 @@ struct ban {
 };
 
 /*
- * One cache line of the table of banned IPv4 hosts. A table of n lines is followed by n / 2 lines
- * of counters: slot s of line l has hits[(l & 1) * SLOTS4 + s] in line n + l / 2.
+ * Two lines of the table of banned IPv4 hosts, and next to them what they count, so that counting a
+ * packet touches no other page than finding it.
  *
  * A slot is address << 32 | class << CLASS_SHIFT | expiry, the address in host order; one 8-byte
  * store writes it. An entry is in the line that its hash names or in one of the next PROBES4 - 1; a
  * line whose last slot is 0 is the last to look into. So the last slot, once used, is never 0
  * again: without an entry its class is 15 and its expiry 0. The address 0.0.0.0 is never in here.
  */
-struct line4 {
-	union {
-		__u64 slot[SLOTS4];
-		__u32 hits[2 * SLOTS4]; /* packets dropped or, in shadow, counted */
-	};
+struct pair4 {
+	__u64 slot[2][SLOTS4];
+	__u32 hits[2][SLOTS4]; /* packets dropped or, in shadow, counted */
 };
 
 /*
@@ -229,7 +227,7 @@ struct stats {
 	__u64 events;	       /* reports written */
 	__u64 events_unproven; /* of these, with established = 0 */
 	__u64 events_full;     /* not written, ring full; tried again with the next packet */
-	__u64 events_over_budget; /* not written, this CPU's budget is used up; likewise */
+	__u64 events_over_budget;  /* not written, this CPU's budget is used up; likewise */
 	__u64 samples;		   /* samples of dropped packets written */
 	__u64 samples_full;	   /* not written, ring full */
 	__u64 samples_over_budget; /* not written, this CPU's budget is used up */
@@ -258,7 +256,7 @@ _Static_assert(sizeof(struct sampling) == 16, "sampling");
 _Static_assert(sizeof(struct drop_sample) == 40 + SAMPLE_BYTES, "drop_sample");
 _Static_assert(sizeof(struct stats) == 31 * 8, "stats");
 _Static_assert(sizeof(struct abi) == 48, "abi");
-_Static_assert(sizeof(struct line4) == 64, "line4");
+_Static_assert(sizeof(struct pair4) == 192, "pair4");
 _Static_assert(sizeof(struct line6) == 64, "line6");
 _Static_assert(sizeof(struct view) == 8, "view");
 

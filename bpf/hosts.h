@@ -17,61 +17,69 @@ struct found {
 	__u64 *hits;  /* of any other */
 };
 
-/* Compares all slots of a line without a branch, which the processor could not foresee: each would
- * cost more than the comparisons. At most one slot has the address, so they can be added up. An
- * empty slot looks like an entry for 0.0.0.0, with no expiry. */
-static __always_inline __u32 match4(const struct line4 *line, __u32 addr, __u32 *at)
+/* The position of the only bit set in an 8-bit mask. A multiplication by a de Bruijn sequence moves
+ * three bits to the top that differ for each position. */
+static __always_inline __u32 position(__u32 mask)
 {
-	__u64 slot, same, found = 0;
-	__u32 where = 0;
-
-#pragma unroll
-	for (__u32 i = 0; i < SLOTS4; i++) {
-		slot = *(volatile const __u64 *)&line->slot[i];
-		same = (slot >> 32) ^ addr;
-		same = (same - 1) >> 63; /* 1 when it was 0 */
-		barrier_var(same);
-		found |= slot & -same;
-		where |= i & (__u32)-same;
-	}
-	*at = where;
-	return found;
+	return 0x56374210U >> ((mask * 0x17 & 0xff) >> 5) * 4 & 7;
 }
 
-static __always_inline struct found find_host4(__u32 addr, struct view view)
+/* Returns class and expiry of the entry for an address, which is not 0, or 0. It compares the
+ * address halves of all slots without a branch, which the processor could not foresee: each would
+ * cost more than the comparisons. At most one has the address. Its slot is then read as a whole,
+ * and may have changed since. */
+static __always_inline __u32 match4(const __u64 *slots, __u32 addr, __u32 *at)
 {
-	__u32 size = view.table, lines = 1U << (view.table & 31), index, at, first;
+	const volatile __u32 *halves = (const volatile __u32 *)slots;
+	__u64 differ, slot;
+	__u32 mask = 0;
+
+#pragma unroll
+	for (int i = 0; i < SLOTS4; i++) {
+		differ = halves[2 * i + 1] ^ addr;
+		differ = (differ - 1) >> 63; /* 1 when it was 0 */
+		barrier_var(differ);
+		mask |= differ << i;
+	}
+	if (!mask)
+		return 0;
+	*at = position(mask);
+	slot = *(const volatile __u64 *)&slots[*at];
+	return slot >> 32 == addr ? slot : 0;
+}
+
+/* Counting says that what is found will be counted: then that line is fetched together with the one
+ * of the slots, since most who come this far are banned. */
+static __always_inline struct found find_host4(__u32 addr, struct view view, int counting)
+{
+	__u32 size = view.table, lines = 1U << (view.table & 31), first, line, key, at;
 	struct found found = {};
-	struct line4 *line;
+	struct pair4 *pair;
 	void *table;
 
 	table = bpf_map_lookup_elem(&hosts4, &size);
-	if (!table)
+	if (!table || !addr) /* free slots look like entries for 0.0.0.0 */
 		return found;
 	first = hash4(addr) >> (WORD_BITS - size);
 #pragma unroll
 	for (int i = 0; i < PROBES4; i++) {
-		index = (first + i) & (lines - 1);
-		line = bpf_map_lookup_elem(table, &index);
-		if (!line)
+		line = (first + i) & (lines - 1);
+		key = line / 2;
+		line &= 1;
+		pair = bpf_map_lookup_elem(table, &key);
+		if (!pair)
 			return found;
-		found.entry = match4(line, addr, &at);
-		if (found.entry & NO_END)
-			break;
+		if (counting)
+			(void)*(volatile const __u32 *)pair->hits[line];
+		found.entry = match4(pair->slot[line], addr, &at);
+		if (found.entry & NO_END) {
+			found.hits4 = &pair->hits[line][at & (SLOTS4 - 1)];
+			return found;
+		}
 		found.entry = 0;
-		if (!*(volatile const __u64 *)&line->slot[SLOTS4 - 1])
+		if (!*(volatile const __u64 *)&pair->slot[line][SLOTS4 - 1])
 			return found;
 	}
-	if (!found.entry)
-		return found;
-	at += (index & 1) * SLOTS4;
-	index = lines + index / 2;
-	line = bpf_map_lookup_elem(table, &index);
-	if (!line)
-		return found;
-	barrier_var(line); /* or it is added to before it is compared: "R7 pointer arithmetic on
-			      map_value_or_null prohibited" */
-	found.hits4 = &line->hits[at & (2 * SLOTS4 - 1)];
 	return found;
 }
 

@@ -56,12 +56,13 @@ struct {
 } any6 SEC(".maps");
 
 /* Without these the compiler leaves the two out of BTF, and a map of them has no size. */
-struct line4 *line4_type __attribute__((unused));
+struct pair4 *pair4_type __attribute__((unused));
 struct line6 *line6_type __attribute__((unused));
 
 /* The tables of banned hosts by size. key: log2 of the lines -> value: a table, whose keys are
- * lines. Written by the loader, the hits by the kernel. Full: the loader makes the next larger one,
- * fills it and shows it in views; a host that finds no slot within PROBES goes to the trie. */
+ * pairs of lines for IPv4, lines for IPv6. Written by the loader, the hits by the kernel. Full: the
+ * loader makes the next larger one, fills it and shows it in views; a host that finds no slot
+ * within PROBES goes to the trie. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__type(key, __u32);
@@ -71,7 +72,7 @@ struct {
 			__uint(type, BPF_MAP_TYPE_ARRAY);
 			__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
 			__type(key, __u32);
-			__type(value, struct line4);
+			__type(value, struct pair4);
 			__uint(max_entries, 1);
 		});
 } hosts4 SEC(".maps");

@@ -326,8 +326,8 @@ const (
 	batchbpfVarBefore       = "before"
 	batchbpfVarEventsBudget = "events_budget"
 	batchbpfVarHashKey      = "hash_key"
-	batchbpfVarLine4Type    = "line4_type"
 	batchbpfVarLine6Type    = "line6_type"
+	batchbpfVarPair4Type    = "pair4_type"
 	batchbpfVarProvenTicks  = "proven_ticks"
 	batchbpfVarReads        = "reads"
 	batchbpfVarTargetCount  = "target_count"
@@ -429,8 +429,8 @@ type batchbpfVariableSpecs struct {
 	Before       *ebpf.VariableSpec `ebpf:"before"`
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
-	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
+	Pair4Type    *ebpf.VariableSpec `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	Reads        *ebpf.VariableSpec `ebpf:"reads"`
 	TargetCount  *ebpf.VariableSpec `ebpf:"target_count"`
@@ -539,8 +539,8 @@ type batchbpfVariables struct {
 	Before       *ebpf.Variable `ebpf:"before"`
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
-	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
+	Pair4Type    *ebpf.Variable `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	Reads        *ebpf.Variable `ebpf:"reads"`
 	TargetCount  *ebpf.Variable `ebpf:"target_count"`

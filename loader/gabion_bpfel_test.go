@@ -322,8 +322,8 @@ const (
 	testbpfVarAny6Words    = "any6_words"
 	testbpfVarEventsBudget = "events_budget"
 	testbpfVarHashKey      = "hash_key"
-	testbpfVarLine4Type    = "line4_type"
 	testbpfVarLine6Type    = "line6_type"
+	testbpfVarPair4Type    = "pair4_type"
 	testbpfVarProvenTicks  = "proven_ticks"
 	testbpfVarTickShift    = "tick_shift"
 	testbpfVarXdpFrags     = "xdp_frags"
@@ -420,8 +420,8 @@ type testbpfVariableSpecs struct {
 	Any6Words    *ebpf.VariableSpec `ebpf:"any6_words"`
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
-	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
+	Pair4Type    *ebpf.VariableSpec `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
@@ -523,8 +523,8 @@ type testbpfVariables struct {
 	Any6Words    *ebpf.Variable `ebpf:"any6_words"`
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
-	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
+	Pair4Type    *ebpf.Variable `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`

@@ -59,7 +59,7 @@ type hostTable struct {
 
 // hostKind is what the tables of the two families do differently.
 type hostKind struct {
-	lines   func(log2 int) int // of 64 bytes, that a table takes
+	keys    func(log2 int) int // of the map, for a table of 2^log2 lines
 	log2For func(n int) int    // for n entries
 	open    func(words []uint64, log2 int, key [2]uint64) (hosts, error)
 }
@@ -72,7 +72,7 @@ const (
 
 func kind4() hostKind {
 	return hostKind{
-		lines:   table.Lines4,
+		keys:    func(log2 int) int { return table.Lines4(log2) / 3 }, // two lines and their hits
 		log2For: func(n int) int { return table.Log2For4(n, leastLog2, mostLog2) },
 		open: func(words []uint64, log2 int, key [2]uint64) (hosts, error) {
 			t, err := table.NewHosts4(words, log2, key)
@@ -83,7 +83,7 @@ func kind4() hostKind {
 
 func kind6() hostKind {
 	return hostKind{
-		lines:   table.Lines6,
+		keys:    table.Lines6,
 		log2For: func(n int) int { return table.Log2For6(n, leastLog2, mostLog2) },
 		open: func(words []uint64, log2 int, key [2]uint64) (hosts, error) {
 			t, err := table.NewHosts6(words, log2, key)
@@ -95,10 +95,10 @@ func kind6() hostKind {
 // newHostTable makes an empty table that the kernel does not know of yet.
 func (k hostKind) newHostTable(spec *ebpf.MapSpec, log2 int, key [2]uint64) (*hostTable, error) {
 	spec = spec.Copy()
-	spec.MaxEntries = uint32(k.lines(log2))
+	spec.MaxEntries = uint32(k.keys(log2))
 	m, err := ebpf.NewMap(spec)
 	if err != nil {
-		return nil, fmt.Errorf("make a host table of %d lines: %w", spec.MaxEntries, err)
+		return nil, fmt.Errorf("make a host table of 2^%d lines: %w", log2, err)
 	}
 	return k.openHostTable(m, log2, key, false)
 }

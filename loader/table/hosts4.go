@@ -16,19 +16,22 @@ const (
 
 	last4      = Slots4 - 1
 	tombstone4 = uint64(removed)
+
+	pairWords = 3 * LineWords // two buckets and their hits
+	pairSlots = 2 * Slots4
 )
 
 // Hosts4 is the table of banned IPv4 addresses, which are numbers in host order.
 //
-// Of its lines the first 2^log2 are buckets of eight slots, each one word: address << 32 |
-// class << 28 | expiry, 0 when it is empty. The lines after them are the hits, 32 bits for each slot
-// in the order of the slots. The packet path reads one bucket as a whole, and goes on to the next one
+// Its 2^log2 buckets are lines of eight slots, each one word: address << 32 | class << 28 | expiry, 0
+// when it is empty. After each two buckets comes a line of their hits, 32 bits for each slot in the
+// order of the slots: counting a packet touches no other page than finding it. The packet path reads one bucket as a whole, and goes on to the next one
 // only when the last slot is in use: so that slot is filled last, and once used never becomes 0
 // again. Removing leaves a tombstone there, {address 0, class 15, expiry 0}, which the next address
 // may take.
 type Hosts4 struct {
 	mem  memory
-	hits []uint32 // the kernel adds to them
+	half []uint32 // the same memory as halves of words: the kernel adds to the hits in it
 	ids  []uint64
 	key  [2]uint64
 	log2 int
@@ -58,12 +61,12 @@ func NewHosts4(mem []uint64, log2 int, key [2]uint64) (*Hosts4, error) {
 	slots := Slots4 << log2
 	h := &Hosts4{
 		mem:  m,
-		hits: unsafe.Slice((*uint32)(unsafe.Pointer(&m.words[slots])), slots),
+		half: unsafe.Slice((*uint32)(unsafe.Pointer(&m.words[0])), 2*len(m.words)),
 		ids:  make([]uint64, slots),
 		key:  key, log2: log2,
 	}
 	for slot := range slots {
-		word := h.mem.load(slot)
+		word := h.load(slot)
 		addr := uint32(word >> 32)
 		switch {
 		case addr == 0 && word != 0 && slot%Slots4 == last4:
@@ -79,6 +82,18 @@ func NewHosts4(mem []uint64, log2 int, key [2]uint64) (*Hosts4, error) {
 	return h, nil
 }
 
+// at is the word of a slot.
+func (h *Hosts4) at(slot int) int { return slot/pairSlots*pairWords + slot%pairSlots }
+
+func (h *Hosts4) load(slot int) uint64 { return h.mem.load(h.at(slot)) }
+
+func (h *Hosts4) store(slot int, w uint64) { h.mem.store(h.at(slot), w) }
+
+// hits is the counter of a slot.
+func (h *Hosts4) hits(slot int) *uint32 {
+	return &h.half[2*(slot/pairSlots*pairWords+pairSlots)+slot%pairSlots]
+}
+
 // locate returns the slot of the address and the slot that it would be put into, -1 for none. It
 // stops where a reader does.
 func (h *Hosts4) locate(addr uint32) (at, free int) {
@@ -86,7 +101,7 @@ func (h *Hosts4) locate(addr uint32) (at, free int) {
 	bucket := Hash4(addr, h.key, h.log2)
 	for range Probes4 {
 		first := bucket * Slots4
-		line := h.mem.words[first : first+Slots4 : first+Slots4]
+		line := h.mem.words[h.at(first):][:Slots4]
 		var word uint64
 		for i := range line {
 			word = atomic.LoadUint64(&line[i])
@@ -118,7 +133,7 @@ func (h *Hosts4) find(addr uint32) int {
 
 func (h *Hosts4) entry(slot int, word uint64) Entry {
 	e := entry(word)
-	e.ID, e.Hits = h.ids[slot], uint64(atomic.LoadUint32(&h.hits[slot]))
+	e.ID, e.Hits = h.ids[slot], uint64(atomic.LoadUint32(h.hits(slot)))
 	return e
 }
 
@@ -128,7 +143,7 @@ func (h *Hosts4) Find(addr uint32) (Entry, bool) {
 	if slot < 0 {
 		return Entry{}, false
 	}
-	return h.entry(slot, h.mem.load(slot)), true
+	return h.entry(slot, h.load(slot)), true
 }
 
 // Put writes the entry of this address: see Hosts. It takes one store that readers see.
@@ -142,14 +157,14 @@ func (h *Hosts4) Put(addr uint32, e Entry) bool {
 			return false
 		}
 		slot = free
-		if h.mem.load(slot) != 0 && slot%Slots4 == last4 {
+		if h.load(slot) != 0 && slot%Slots4 == last4 {
 			h.tombs--
 		}
-		atomic.StoreUint32(&h.hits[slot], uint32(min(e.Hits, math.MaxUint32)))
+		atomic.StoreUint32(h.hits(slot), uint32(min(e.Hits, math.MaxUint32)))
 		h.live++
 	}
 	h.ids[slot] = e.ID
-	h.mem.store(slot, uint64(addr)<<32|e.state())
+	h.store(slot, uint64(addr)<<32|e.state())
 	return true
 }
 
@@ -160,10 +175,10 @@ func (h *Hosts4) Remove(addr uint32) bool {
 		return false
 	}
 	if slot%Slots4 == last4 {
-		h.mem.store(slot, tombstone4)
+		h.store(slot, tombstone4)
 		h.tombs++
 	} else {
-		h.mem.store(slot, 0)
+		h.store(slot, 0)
 	}
 	h.ids[slot] = 0
 	h.live--
@@ -177,9 +192,9 @@ func (h *Hosts4) AddHits(addr uint32, n uint64) bool {
 		return false
 	}
 	for {
-		old := atomic.LoadUint32(&h.hits[slot])
+		old := atomic.LoadUint32(h.hits(slot))
 		sum := old + uint32(min(n, uint64(math.MaxUint32-old)))
-		if atomic.CompareAndSwapUint32(&h.hits[slot], old, sum) {
+		if atomic.CompareAndSwapUint32(h.hits(slot), old, sum) {
 			return true
 		}
 	}
@@ -189,7 +204,7 @@ func (h *Hosts4) AddHits(addr uint32, n uint64) bool {
 func (h *Hosts4) All() iter.Seq2[uint32, Entry] {
 	return func(yield func(uint32, Entry) bool) {
 		for slot := range h.ids {
-			word := h.mem.load(slot)
+			word := h.load(slot)
 			if addr := uint32(word >> 32); addr != 0 && !yield(addr, h.entry(slot, word)) {
 				return
 			}

@@ -31,7 +31,7 @@ func newSubject4(mem []uint64, log2 int, key [2]uint64) (subject[uint32], error)
 		room: func(addr uint32) bool {
 			for i := range 4 {
 				bucket := (Hash4(addr, key, log2) + i) % (1 << log2)
-				for _, word := range mem[bucket*8 : bucket*8+8] {
+				for _, word := range mem[bucket/2*24+bucket%2*8:][:8] {
 					if word>>32 == 0 {
 						return true
 					}

@@ -28,7 +28,7 @@ func (r *reader) find4(addr uint32) uint64 {
 		bucket := (x>>(64-r.log2) + i) % (1 << r.log2)
 		var hit, slot uint64
 		for s := range uint64(8) {
-			slot = r.load(int(bucket*8 + s))
+			slot = r.load(int(bucket/2*24 + bucket%2*8 + s))
 			if slot>>32 == uint64(addr) {
 				hit |= slot & 0xffffffff
 			}
