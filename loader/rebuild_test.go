@@ -127,9 +127,9 @@ func TestARebuildThatFailsLeavesEverythingAsItWas(t *testing.T) {
 		spoil func(*family) (mend func())
 	}{
 		{"no memory for a table", func(f *family) func() {
-			lines := f.kind.lines
-			f.kind.lines = func(int) int { return 1 << 31 }
-			return func() { f.kind.lines = lines }
+			lines := f.kind.keys
+			f.kind.keys = func(int) int { return 1 << 31 }
+			return func() { f.kind.keys = lines }
 		}},
 		{"no memory in the trie", func(f *family) func() {
 			whole := f.trie
