@@ -49,10 +49,14 @@ func (p *Plane) change(verb string, rules []decision.Rule, do func(*family, []en
 	if err != nil {
 		return fmt.Errorf("%s: %w", verb, err)
 	}
-	var (
-		errs   []error
-		v4, v6 []entry
-	)
+	var errs []error
+	n4 := 0
+	for i := range rules {
+		if rules[i].Prefix.Addr().Is4() {
+			n4++
+		}
+	}
+	v4, v6 := make([]entry, 0, n4), make([]entry, 0, len(rules)-n4)
 	for _, r := range rules {
 		if err := checkRule(r); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", verb, err))

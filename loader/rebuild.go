@@ -101,7 +101,12 @@ func (r *rebuilt) fill(put []entry, gone map[netip.Prefix]struct{}) error {
 		if _, ok := gone[p]; ok {
 			continue
 		}
-		r.place(entry{prefix: p, Entry: e})
+		e := entry{prefix: p, Entry: e}
+		if len(put) > 0 {
+			r.place(e)
+		} else {
+			r.seat(e)
+		}
 	}
 	for p := range r.known.in {
 		if _, ok := gone[p]; ok {
@@ -122,12 +127,15 @@ func (r *rebuilt) placed(p netip.Prefix) bool {
 
 // place gives a host a slot, unless it has a place.
 func (r *rebuilt) place(e entry) {
-	addr := e.prefix.Addr()
-	if r.placed(e.prefix) {
-		return
+	if !r.placed(e.prefix) {
+		r.seat(e)
 	}
+}
+
+// seat gives a host without a place a slot.
+func (r *rebuilt) seat(e entry) {
 	e.Hits = 0 // they come once the old table counts no more
-	if !r.hosts.put(addr, e.Entry) {
+	if !r.hosts.put(e.prefix.Addr(), e.Entry) {
 		if old, ok, err := r.family.find(e.prefix); ok && err == nil {
 			e.Hits = old.Hits
 		}
