@@ -96,8 +96,9 @@ func (f *family) size() int { return f.hosts.size() + len(f.known.in) }
 // put writes entries, each over the one of the same prefix, whose hits it keeps. It returns those for
 // which there was no room; all others are in force.
 func (f *family) put(entries []entry) (full []netip.Prefix, err error) {
-	if err := f.fit(f.newHosts(entries)); err != nil {
-		f.log.Warn("host table not resized, the trie takes what it cannot hold", "entries", f.size(), "err", err)
+	few := len(entries) <= f.hosts.slots()/fewSlots
+	if !few {
+		f.resize(f.newHosts(entries))
 	}
 	var rest []entry
 	var errs []error
@@ -114,11 +115,29 @@ func (f *family) put(entries []entry) (full []netip.Prefix, err error) {
 		}
 	}
 	noRoom, err := f.putTrie(rest, f.limit-f.size())
+	if few {
+		f.resize(0)
+	}
 	return append(full, noRoom...), errors.Join(append(errs, err)...)
 }
 
-// newHosts returns how many of the entries will need a slot.
+// fewSlots is the part of a table's slots that few entries take: these are in force before the table
+// grows for them, which takes a tenth of a second when there are a million.
+const fewSlots = 16
+
+// resize makes room for more hosts if it can. What finds none goes to the trie.
+func (f *family) resize(more int) {
+	if err := f.fit(more); err != nil {
+		f.log.Warn("host table not resized, the trie takes what it cannot hold", "entries", f.size(), "err", err)
+	}
+}
+
+// newHosts returns how many of the entries will need a slot, or more when there is room for that.
 func (f *family) newHosts(entries []entry) int {
+	most := min(len(entries), max(f.limit-f.size(), 0))
+	if f.log2For(most) <= f.hosts.log2 && !f.front.worn(f.size()+most) {
+		return most
+	}
 	n := 0
 	for _, e := range entries {
 		if e.prefix.IsSingleIP() {
@@ -127,7 +146,7 @@ func (f *family) newHosts(entries []entry) int {
 			}
 		}
 	}
-	return n
+	return min(n, most)
 }
 
 // putHost puts an entry into the host table when it belongs there.

@@ -302,3 +302,24 @@ func TestAHalfMovedHostIsCountedOnce(t *testing.T) {
 	}
 	mustBeConsistent(t, p, f)
 }
+
+// A table of a million entries takes its time to grow; the ban that makes it grow does not wait for that.
+func TestABanIsInForceBeforeTheTableGrowsForIt(t *testing.T) {
+	for _, family := range []string{"v4", "v6"} {
+		t.Run(family, func(t *testing.T) {
+			p := mustOpen(t, Options{Dir: pinDir(t)})
+			f := p.tables.family(host(scattered(family, 0)))
+			banned, grown, lines := 0, 0, f.kind.lines
+			f.kind.lines = func(log2 int) int {
+				grown++
+				if got := mustReason(t, p, scattered(family, banned)); got != "dropped" {
+					t.Errorf("ban %d is looked for and %s while the table grows, want dropped", banned, got)
+				}
+				return lines(log2)
+			}
+			for ; grown < 2; banned++ {
+				mustBan(t, p, hostBans([]netip.Addr{scattered(family, banned)})...)
+			}
+		})
+	}
+}
