@@ -45,13 +45,16 @@ static __always_inline enum class_mode mode_of(__u32 class)
 	return entry ? entry->mode : MODE_OFF; /* no such class: treated as one that is off */
 }
 
-/* Two bans of a source may be hit by several CPUs at once. */
+/* A ban may be hit by several CPUs at once. 32 bits are full after a quarter of an hour of a flood of 5
+ * million packets a second: they stay full. */
 static __always_inline void count_hit(const struct ruling *by)
 {
-	if (by->hits4)
-		__sync_fetch_and_add(by->hits4, 1);
-	else if (by->hits)
+	if (by->hits4) {
+		if (*(volatile __u32 *)by->hits4 < HITS4_FULL)
+			__sync_fetch_and_add(by->hits4, 1);
+	} else if (by->hits) {
 		__sync_fetch_and_add(by->hits, 1);
+	}
 }
 
 /* Says what one entry does to a packet at the tick now. */

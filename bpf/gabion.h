@@ -41,6 +41,9 @@
 #define ALL_BITS (1 << 18) /* words of a bitmap that has a bit for each IPv4 /24 */
 #define ANY6	 (1 << 18) /* loader: words of one half of any6 */
 
+/* From here on a counter of 32 bits is not raised: each CPU that has just seen less may add one. */
+#define HITS4_FULL 0xffff0000
+
 /* The end of a ban, and its class, as packed into a slot: class << CLASS_SHIFT | expiry. */
 #define EXPIRY_BITS 28
 #define NO_END	    0x0fffffff /* ticks; also the latest end that can be told */
@@ -98,7 +101,7 @@ struct ban {
  */
 struct pair4 {
 	__u64 slot[2][SLOTS4];
-	__u32 hits[2][SLOTS4]; /* packets dropped or, in shadow, counted */
+	__u32 hits[2][SLOTS4]; /* packets dropped or, in shadow, counted: up to HITS4_FULL */
 };
 
 /*

@@ -2,6 +2,7 @@ package loader
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"testing"
 
@@ -321,5 +322,21 @@ func TestABanIsInForceBeforeTheTableGrowsForIt(t *testing.T) {
 				mustBan(t, p, hostBans([]netip.Addr{scattered(family, banned)})...)
 			}
 		})
+	}
+}
+
+// Four billion packets are a quarter of an hour of a flood.
+func TestHitsThatAreFullStayFull(t *testing.T) {
+	p := mustOpen(t, Options{Dir: pinDir(t)})
+	mustBan(t, p, ban("192.0.2.1/32", 0, inAnHour()))
+	const nearly = math.MaxUint32 - 1
+	p.tables.v4.hosts.addHits(netip.MustParseAddr("192.0.2.1"), nearly)
+	for range 5 {
+		if got := mustReason(t, p, netip.MustParseAddr("192.0.2.1")); got != "dropped" {
+			t.Errorf("the source is %s, want dropped", got)
+		}
+	}
+	if got := mustHits(t, p, "192.0.2.1/32"); got != nearly {
+		t.Errorf("%d hits, want %d still", got, uint64(nearly))
 	}
 }

@@ -42,7 +42,7 @@ type Entry struct {
 	Class  uint8  // at most MaxClass
 	Expiry uint32 // 1 to MaxExpiry, ticks; NoEnd: it does not end
 	ID     uint64 // the decision's id, 0 when not known: only this process has it, the table does not
-	Hits   uint64 // packets that met this ban; IPv4 counts in 32 bits
+	Hits   uint64 // packets that met this ban; IPv4 counts in 32 bits, which stay full
 }
 
 // valid says whether the layout can hold the entry.
