@@ -6,7 +6,9 @@
 // interfaces, edits bans and allow entries, and reads counters and events. One process at a time
 // holds a Plane for writing; any number may read.
 //
-// Times in the kernel are CLOCK_BOOTTIME nanoseconds; everything exported here is time.Time.
+// Bans end by the kernel's jiffies, in ticks of about a second. These stand still while the machine
+// sleeps, so that a ban ends later by that. Other times in the kernel are CLOCK_BOOTTIME nanoseconds;
+// everything exported here is time.Time.
 package loader
 
 //go:generate go tool bpf2go -go-package loader -cc clang-19 -strip llvm-strip-19 -target bpfel -output-stem gabion -type meter_event -type drop_sample -type drop_reason -type meter_unit -type mark -type meter_flag bpf ../bpf/gabion.bpf.c -- -O2 -mcpu=v3 -isystem /usr/include/x86_64-linux-gnu -isystem /usr/include/aarch64-linux-gnu -Wall -Wextra -Werror -Wno-unused-parameter -Wno-address-of-packed-member

@@ -14,8 +14,8 @@ import (
 // family is the ban tables of one address family, and their only writer. Its owner serialises calls.
 //
 // The order of writes is what readers rely on, who take no lock: an entry is in force with its bit in
-// front, which is set last and cleared first-come after the entry is gone; entries do not move within
-// a table; a new table or a new front is filled completely and then shown by one store; and what was
+// front, which is set last, and cleared only after the entry is gone; entries do not move within a
+// table; a new table or a new front is filled completely and then shown by one store; and what was
 // shown before is only touched again when every packet that may have seen it is done (sync).
 type family struct {
 	bits  int // of an address
