@@ -128,9 +128,9 @@ func TestARebuildThatFailsLeavesEverythingAsItWas(t *testing.T) {
 		spoil func(*family) (mend func())
 	}{
 		{"no memory for a table", func(f *family) func() {
-			lines := f.kind.keys
+			keys := f.kind.keys
 			f.kind.keys = func(int) int { return 1 << 31 }
-			return func() { f.kind.keys = lines }
+			return func() { f.kind.keys = keys }
 		}},
 		{"no memory in the trie", func(f *family) func() {
 			whole := f.trie
@@ -310,13 +310,13 @@ func TestABanIsInForceBeforeTheTableGrowsForIt(t *testing.T) {
 		t.Run(family, func(t *testing.T) {
 			p := mustOpen(t, Options{Dir: pinDir(t)})
 			f := p.tables.family(host(scattered(family, 0)))
-			banned, grown, lines := 0, 0, f.kind.lines
-			f.kind.lines = func(log2 int) int {
+			banned, grown, keys := 0, 0, f.kind.keys
+			f.kind.keys = func(log2 int) int {
 				grown++
 				if got := mustReason(t, p, scattered(family, banned)); got != "dropped" {
 					t.Errorf("ban %d is looked for and %s while the table grows, want dropped", banned, got)
 				}
-				return lines(log2)
+				return keys(log2)
 			}
 			for ; grown < 2; banned++ {
 				mustBan(t, p, hostBans([]netip.Addr{scattered(family, banned)})...)
