@@ -33,6 +33,7 @@ type world struct {
 	crowd   []netip.Addr // hosts that no table has room for side by side
 	shapes  []template
 	frame   []byte // the packet that was made last
+	changes int
 }
 
 // template is a shape with the place of its source.
@@ -76,7 +77,7 @@ func (w *world) change() (put []model.Ban, gone []netip.Prefix) {
 	}
 	w.Bans = bans
 	more := 1 + w.rand.IntN(60)
-	if w.rand.IntN(16) == 0 {
+	if w.changes++; w.changes%16 == 8 {
 		more = 3000 // enough to make tables grow
 	}
 	for range more {
