@@ -13,7 +13,7 @@
 const volatile __u64 events_budget = 4096;
 
 /* 1: the program is loaded for packets of several buffers (jumbo frames), so the length is asked of
- * the kernel. Set by: the loader, on kernels from 5.18 on. */
+ * the kernel. Set by: the loader, for the form of the program that such interfaces get. */
 const volatile __u8 xdp_frags = 0;
 
 /* Secret odd multipliers of all hashes, so that nobody can aim addresses at one place of a table.

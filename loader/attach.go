@@ -229,11 +229,30 @@ func (p *Plane) attachXDP(nic *netlink.LinkAttrs, mode Mode, flags link.XDPAttac
 	if nic.Xdp != nil && nic.Xdp.Attached {
 		return fmt.Errorf("interface carries another XDP program (id %d), which is left alone", nic.Xdp.ProgId)
 	}
-	l, err := link.AttachXDP(link.XDPOptions{Program: p.xdp, Interface: nic.Index, Flags: flags})
-	if err != nil {
-		return fmt.Errorf("attach XDP program: %w", err)
+	var errs []error
+	for _, prog := range p.forms(nic.MTU) {
+		l, err := link.AttachXDP(link.XDPOptions{Program: prog, Interface: nic.Index, Flags: flags})
+		if err == nil {
+			return p.pinLink(l, nic, mode)
+		}
+		errs = append(errs, err)
 	}
-	return p.pinLink(l, nic, mode)
+	return fmt.Errorf("attach XDP program: %w", errs[0])
+}
+
+// usualMTU is the largest that is not for jumbo frames.
+const usualMTU = 1500
+
+// forms returns the forms of the XDP program to try. The one for jumbo frames costs every packet a call;
+// drivers refuse the other one when the MTU is too large for it, and to raise the MTU while it runs.
+func (p *Plane) forms(mtu int) []*ebpf.Program {
+	switch {
+	case p.jumbo == nil:
+		return []*ebpf.Program{p.xdp}
+	case mtu > usualMTU:
+		return []*ebpf.Program{p.jumbo, p.xdp}
+	}
+	return []*ebpf.Program{p.xdp, p.jumbo}
 }
 
 // attachTC prefers a tcx link, at the head, and falls back to a filter of the clsact qdisc.

@@ -323,3 +323,58 @@ func TestProbePacketsNeedOneFamily(t *testing.T) {
 		t.Error("no source was accepted")
 	}
 }
+
+// An interface with jumbo frames gets the program that takes them, and every other one the cheaper one.
+// A restart leaves each as it is.
+func TestOnlyJumboFramesCostTheirPrice(t *testing.T) {
+	n := mustNetwork(t)
+	p := mustOpen(t, small(pinDir(t)))
+	if p.jumbo == nil {
+		t.Skip("SKIPPED: needs XDP programs that take frames of several buffers (kernel 5.18)")
+	}
+	name := func(p *Plane) string {
+		prog, err := ebpf.NewProgramFromID(attachedXDP(t, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer prog.Close()
+		info, err := prog.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Name
+	}
+	for _, tt := range []struct {
+		mtu  int
+		want string
+	}{{1500, bpfProgGabionXdp}, {9000, jumboProgram}} {
+		in(t, n.server, func() {
+			l, err := netlink.LinkByName(serverIf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := netlink.LinkSetMTU(l, tt.mtu); err != nil {
+				t.Fatal(err)
+			}
+		})
+		mustAttach(t, n, p, ModeNative)
+		if got := name(p); got != tt.want {
+			t.Errorf("MTU %d: program %s runs, want %s", tt.mtu, got, tt.want)
+		}
+		dir := p.dir
+		older := mustLoadOlder(t, p)
+		if err := p.replacePrograms(older); err != nil {
+			t.Fatal(err)
+		}
+		mustClose(t, p)
+		p = mustOpen(t, small(dir)) // upgrades
+		if got := name(p); got != tt.want {
+			t.Errorf("MTU %d: after an upgrade program %s runs, want %s", tt.mtu, got, tt.want)
+		}
+		in(t, n.server, func() {
+			if err := p.Detach(serverIf); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

@@ -96,7 +96,7 @@ func (p *Plane) createIn(tmp string, o Options) error {
 
 // use makes these programs the plane's own.
 func (p *Plane) use(progs programs) {
-	p.xdp, p.tc, p.egress = progs.XDP, progs.TC, progs.Egress
+	p.xdp, p.jumbo, p.tc, p.egress = progs.XDP, progs.Jumbo, progs.TC, progs.Egress
 	p.ticks = &tickClock{
 		prog: progs.Clock, hz: uint64(p.abi.Hz), shift: p.abi.TickShift,
 		wall: func() time.Time { wall, _ := p.clock(); return wall },
@@ -148,6 +148,10 @@ func (p *Plane) loadPins(opts *ebpf.LoadPinOptions) error {
 			return errors.Join(fmt.Errorf("open program %s: %w", name, err), progs.close())
 		}
 	}
+	progs.Jumbo, err = ebpf.LoadPinnedProgram(filepath.Join(p.dir, jumboProgram), nil)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return errors.Join(fmt.Errorf("open program %s: %w", jumboProgram, err), progs.close())
+	}
 	p.use(progs)
 	return nil
 }
@@ -181,9 +185,13 @@ func (p *Plane) checkVersion(spec *ebpf.CollectionSpec, opts *ebpf.LoadPinOption
 }
 
 func (p *Plane) programs() map[string]*ebpf.Program {
-	return map[string]*ebpf.Program{
+	out := map[string]*ebpf.Program{
 		bpfProgGabionXdp: p.xdp, bpfProgGabionTc: p.tc, bpfProgGabionEgress: p.egress, bpfProgGabionClock: p.ticks.prog,
 	}
+	if p.jumbo != nil {
+		out[jumboProgram] = p.jumbo
+	}
+	return out
 }
 
 // byName returns the programs under the names they have in C, which are also those of their pins.
@@ -192,7 +200,7 @@ func (p *programs) byName() map[string]**ebpf.Program {
 }
 
 func (p *programs) close() error {
-	return errors.Join(p.XDP.Close(), p.TC.Close(), p.Egress.Close(), p.Clock.Close())
+	return errors.Join(p.XDP.Close(), p.Jumbo.Close(), p.TC.Close(), p.Egress.Close(), p.Clock.Close())
 }
 
 func replacements(m *bpfMaps) map[string]*ebpf.Map {

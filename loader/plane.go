@@ -38,6 +38,7 @@ type Plane struct {
 	maps     bpfMaps
 	abi      bpfAbi        // what the maps were made for
 	xdp, tc  *ebpf.Program // both filter
+	jumbo    *ebpf.Program // xdp for interfaces with jumbo frames; nil where the kernel has no such thing
 	egress   *ebpf.Program
 	ticks    *tickClock
 	maxBans  int
@@ -105,7 +106,7 @@ func OpenReadOnly(dir string) (*Plane, error) {
 
 // Close releases the handles and the lock. Everything stays pinned and goes on working.
 func (p *Plane) Close() error {
-	errs := []error{p.tables.close(), p.maps.Close(), p.xdp.Close(), p.tc.Close(), p.egress.Close()}
+	errs := []error{p.tables.close(), p.maps.Close(), p.xdp.Close(), p.jumbo.Close(), p.tc.Close(), p.egress.Close()}
 	if p.ticks != nil {
 		errs = append(errs, p.ticks.prog.Close())
 	}

@@ -46,7 +46,8 @@ func (p *Plane) upgrade() error {
 	sameXDP, err := sameProgram(p.xdp, progs.XDP)
 	sameTC, err2 := sameProgram(p.tc, progs.TC)
 	sameEgress, err3 := sameProgram(p.egress, progs.Egress)
-	if err = errors.Join(err, err2, err3); err != nil || sameXDP && sameTC && sameEgress {
+	sameJumbo := (p.jumbo == nil) == (progs.Jumbo == nil) // otherwise it is as the other one is
+	if err = errors.Join(err, err2, err3); err != nil || sameXDP && sameTC && sameEgress && sameJumbo {
 		if err := errors.Join(err, progs.close()); err != nil {
 			return err
 		}
@@ -59,7 +60,7 @@ func (p *Plane) upgrade() error {
 // some links run the old program and some the new one; both work on the same maps, and the next
 // Open finds a difference, in the pins or in the links, and goes on.
 func (p *Plane) replacePrograms(progs programs) error {
-	old := programs{XDP: p.xdp, TC: p.tc, Egress: p.egress, Clock: p.ticks.prog}
+	old := programs{XDP: p.xdp, Jumbo: p.jumbo, TC: p.tc, Egress: p.egress, Clock: p.ticks.prog}
 	p.use(progs)
 	if err := old.close(); err != nil {
 		return fmt.Errorf("close old programs: %w", err)
@@ -97,7 +98,11 @@ func (p *Plane) updateLink(pin linkPin) error {
 	if err != nil {
 		return err
 	}
-	info, err := p.program(pin.mode).Info()
+	prog, err := p.successor(pin.mode, running)
+	if err != nil {
+		return err
+	}
+	info, err := prog.Info()
 	if err != nil {
 		return fmt.Errorf("read program info: %w", err)
 	}
@@ -112,10 +117,32 @@ func (p *Plane) updateLink(pin linkPin) error {
 		return fmt.Errorf("open link: %w", err)
 	}
 	defer l.Close()
-	if err := l.Update(p.program(pin.mode)); err != nil {
+	if err := l.Update(prog); err != nil {
 		return fmt.Errorf("update link: %w", err)
 	}
 	return nil
+}
+
+// successor returns the program that takes the place of the one that runs at an attachment. A link never
+// changes between the forms for jumbo frames and for others: the kernel refuses that.
+func (p *Plane) successor(mode Mode, running ebpf.ProgramID) (*ebpf.Program, error) {
+	prog := p.program(mode)
+	if prog != p.xdp || p.jumbo == nil || running == 0 {
+		return prog, nil
+	}
+	old, err := ebpf.NewProgramFromID(running)
+	if err != nil {
+		return nil, fmt.Errorf("open the running program: %w", err)
+	}
+	defer old.Close()
+	info, err := old.Info()
+	if err != nil {
+		return nil, fmt.Errorf("read program info: %w", err)
+	}
+	if info.Name == jumboProgram {
+		return p.jumbo, nil
+	}
+	return prog, nil
 }
 
 // repin gives the pin at path to prog, in one step.

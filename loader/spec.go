@@ -16,12 +16,13 @@ import (
 // flagFrags is BPF_F_XDP_HAS_FRAGS: the program takes packets of several buffers.
 const flagFrags = 1 << 5
 
-// programs are the three hooks and what reads the clock, in the form the collection fills in.
+// programs are the three hooks and what reads the clock, verified and ready.
 type programs struct {
-	XDP    *ebpf.Program `ebpf:"gabion_xdp"`
-	TC     *ebpf.Program `ebpf:"gabion_tc"`
-	Egress *ebpf.Program `ebpf:"gabion_egress"`
-	Clock  *ebpf.Program `ebpf:"gabion_clock"`
+	XDP    *ebpf.Program
+	Jumbo  *ebpf.Program // gabion_xdp for jumbo frames; nil where the kernel has none
+	TC     *ebpf.Program
+	Egress *ebpf.Program
+	Clock  *ebpf.Program
 }
 
 // newSpec returns the embedded object with its tables sized. It needs no privileges.
@@ -91,33 +92,57 @@ func setKnobs(spec *ebpf.CollectionSpec, abi bpfAbi) error {
 	return nil
 }
 
-// useFrags lets the XDP program take jumbo frames where the kernel knows them (5.18).
-func useFrags(spec *ebpf.CollectionSpec) error {
-	err := features.HaveProgramHelper(ebpf.XDP, asm.FnXdpGetBuffLen)
-	if errors.Is(err, ebpf.ErrNotSupported) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("probe jumbo frames: %w", err)
-	}
-	spec.Programs[bpfProgGabionXdp].Flags |= flagFrags
-	if err := spec.Variables[bpfVarXdpFrags].Set(uint8(1)); err != nil {
-		return fmt.Errorf("set xdp_frags: %w", err)
-	}
-	return nil
-}
-
 // loadPrograms verifies the hooks against the given maps.
 func loadPrograms(spec *ebpf.CollectionSpec, abi bpfAbi, maps map[string]*ebpf.Map) (programs, error) {
 	var progs programs
-	if err := errors.Join(useFrags(spec), setKnobs(spec, abi)); err != nil {
+	if err := setKnobs(spec, abi); err != nil {
 		return progs, err
 	}
-	err := spec.LoadAndAssign(&progs, &ebpf.CollectionOptions{MapReplacements: maps})
+	o := &ebpf.CollectionOptions{MapReplacements: maps}
+	jumbo := spec.Copy()
+	var base struct {
+		XDP    *ebpf.Program `ebpf:"gabion_xdp"`
+		TC     *ebpf.Program `ebpf:"gabion_tc"`
+		Egress *ebpf.Program `ebpf:"gabion_egress"`
+		Clock  *ebpf.Program `ebpf:"gabion_clock"`
+	}
+	err := spec.LoadAndAssign(&base, o)
 	if err != nil {
 		return progs, fmt.Errorf("load programs: %w", err)
 	}
+	progs = programs{XDP: base.XDP, TC: base.TC, Egress: base.Egress, Clock: base.Clock}
+	if progs.Jumbo, err = loadJumbo(jumbo, o); err != nil {
+		return programs{}, errors.Join(err, progs.close())
+	}
 	return progs, nil
+}
+
+// jumboProgram is the name of gabion_xdp in the form that takes packets of several buffers.
+const jumboProgram = "gabion_jumbo"
+
+// loadJumbo verifies the XDP program once more for interfaces with jumbo frames, where the kernel knows
+// packets of several buffers (5.18); elsewhere there is none. It is a program of its own because only
+// the kernel can tell the length of such a packet, and asking costs as much as a lookup.
+func loadJumbo(spec *ebpf.CollectionSpec, o *ebpf.CollectionOptions) (*ebpf.Program, error) {
+	err := features.HaveProgramHelper(ebpf.XDP, asm.FnXdpGetBuffLen)
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("probe jumbo frames: %w", err)
+	}
+	spec.Programs[bpfProgGabionXdp].Name = jumboProgram
+	spec.Programs[bpfProgGabionXdp].Flags |= flagFrags
+	if err := spec.Variables[bpfVarXdpFrags].Set(uint8(1)); err != nil {
+		return nil, fmt.Errorf("set xdp_frags: %w", err)
+	}
+	var one struct {
+		XDP *ebpf.Program `ebpf:"gabion_xdp"`
+	}
+	if err := spec.LoadAndAssign(&one, o); err != nil {
+		return nil, fmt.Errorf("load program %s: %w", jumboProgram, err)
+	}
+	return one.XDP, nil
 }
 
 // byName returns the maps under the names they have in C, which are also those of their pins.

@@ -88,9 +88,6 @@ func mustMeasure(t *testing.T) map[string]cost {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := useFrags(spec); err != nil {
-		t.Fatal(err)
-	}
 	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
 		Programs: ebpf.ProgramOptions{LogLevel: ebpf.LogLevelStats},
 	})

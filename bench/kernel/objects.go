@@ -20,11 +20,7 @@ func (s *shipped) close() error {
 	return errors.Join(s.Lookup4.Close(), s.Lookup6.Close(), s.Receive.Close())
 }
 
-// flagFrags is BPF_F_XDP_HAS_FRAGS: the program takes packets of several buffers.
-const flagFrags = 1 << 5
-
-// loadShipped loads them on the tables of a plane and with its knobs, and for jumbo frames, as the
-// loader does on every kernel that can run this benchmark. The jobs are those of peers.
+// loadShipped loads them on the tables of a plane and with its knobs. The jobs are those of peers.
 func loadShipped(p *plane, jobs *ebpf.Map) (*shipped, error) {
 	spec, err := loadGabion()
 	if err != nil {
@@ -35,10 +31,6 @@ func loadShipped(p *plane, jobs *ebpf.Map) (*shipped, error) {
 		return nil, err
 	}
 	maps[gabionMapJobs] = jobs
-	if err := spec.Variables[gabionVarXdpFrags].Set(uint8(1)); err != nil {
-		return nil, fmt.Errorf("set %s: %w", gabionVarXdpFrags, err)
-	}
-	spec.Programs[gabionProgReceiveGabion].Flags |= flagFrags
 	var out shipped
 	if err := spec.LoadAndAssign(&out, &ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
 		return nil, fmt.Errorf("load gabion's programs: %w", err)

@@ -61,7 +61,7 @@ static __always_inline struct frame xdp_frame(struct xdp_md *ctx)
 		.ifindex = ctx->ingress_ifindex,
 	};
 
-	frame.len = xdp_frags ? bpf_xdp_get_buff_len(ctx) : frame.end - frame.data;
+	frame.len = frame.end - frame.data; /* as on every interface without jumbo frames */
 	return frame;
 }
 
