@@ -25,7 +25,8 @@ func (f *family) rebuild(more int, put []entry, gone map[netip.Prefix]struct{}) 
 	if err := f.sync(); err != nil { // the other half may be the one that was in use a moment ago
 		return err
 	}
-	next, err := f.newTables(more, len(put))
+	hosts, wide := f.growth(put, gone)
+	next, err := f.newTables(more+hosts, more+hosts+wide)
 	if err != nil {
 		return err
 	}
@@ -66,18 +67,37 @@ func (f *family) retire(old *hostTable, next *rebuilt) error {
 	return errors.Join(append(errs, old.release())...)
 }
 
-// newTables makes empty ones for as many more hosts, and for what a swap puts in.
-func (f *family) newTables(more, put int) (*rebuilt, error) {
+// growth is how many more hosts and prefixes there are after a swap, which may be less than none.
+func (f *family) growth(put []entry, gone map[netip.Prefix]struct{}) (hosts, wide int) {
+	for _, e := range put {
+		if e.prefix.IsSingleIP() && !f.has(e.prefix) {
+			hosts++
+		}
+	}
+	for p := range gone {
+		switch {
+		case !f.has(p):
+		case p.IsSingleIP():
+			hosts--
+		default:
+			wide--
+		}
+	}
+	return hosts, wide
+}
+
+// newTables makes empty ones for as many more hosts, and as many more entries of all kinds.
+func (f *family) newTables(hosts, all int) (*rebuilt, error) {
 	other := f.half[1-f.view.half]
-	front, err := f.newFront(other, f.size()+more+put)
+	front, err := f.newFront(other, f.size()+all)
 	if err != nil {
 		return nil, err
 	}
-	hosts, err := f.kind.newHostTable(f.spec, f.log2For(more+put), f.key)
+	table, err := f.kind.newHostTable(f.spec, f.log2For(hosts), f.key)
 	if err != nil {
 		return nil, err
 	}
-	return &rebuilt{family: f, hosts: hosts, front: front, left: map[netip.Prefix]bool{}}, nil
+	return &rebuilt{family: f, hosts: table, front: front, left: map[netip.Prefix]bool{}}, nil
 }
 
 func (f *family) newFront(half []uint64, n int) (front, error) {

@@ -176,7 +176,7 @@ func TestATableThatMayBeInUseStays(t *testing.T) {
 			}
 			mustBan(t, p, hostBans(hosts)...)
 			old := f.hosts
-			next, err := f.newTables(1<<18, 0)
+			next, err := f.newTables(1<<18, 1<<18)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -276,6 +276,38 @@ func TestAListOfPrefixesIsSwappedAtTheLimit(t *testing.T) {
 	}
 	if got := mustReason(t, p, all[150].Prefix.Addr()); got != "dropped" {
 		t.Errorf("a source of the new list is %s, want dropped", got)
+	}
+}
+
+// The new version of a list is mostly the old one, of which there need not be room for two.
+func TestAListThatIsSwappedForItselfTakesNoMoreRoom(t *testing.T) {
+	for _, family := range []string{"v4", "v6"} {
+		t.Run(family, func(t *testing.T) {
+			p := mustOpen(t, Options{Dir: pinDir(t)})
+			f := p.tables.family(host(scattered(family, 0)))
+			var hosts []netip.Addr
+			for n := range 20_000 {
+				hosts = append(hosts, scattered(family, n))
+			}
+			list := hostBans(hosts)
+			var prefixes []netip.Prefix
+			for _, r := range list {
+				prefixes = append(prefixes, r.Prefix)
+			}
+			if err := p.Swap(list[:10_000], nil); err != nil {
+				t.Fatal(err)
+			}
+			log2, scale := f.hosts.log2, f.front.scale()
+			for _, next := range [][2]int{{0, 0}, {0, 10_000}, {10_000, 0}} {
+				if err := p.Swap(list[next[1]:next[1]+10_000], prefixes[next[0]:next[0]+10_000]); err != nil {
+					t.Fatal(err)
+				}
+				if f.hosts.log2 != log2 || f.front.scale() != scale {
+					t.Errorf("10000 hosts swapped for as many: 2^%d lines behind marks of scale %d, want 2^%d and %d as before",
+						f.hosts.log2, f.front.scale(), log2, scale)
+				}
+			}
+		})
 	}
 }
 
