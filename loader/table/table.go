@@ -1,8 +1,9 @@
-// Package table lays out the host bans, and the filters in front of them, in memory that the kernel
+// Package table lays out the bans, and the filters in front of them, in memory that the kernel
 // reads while it is written: []uint64 over the arrays that the data plane maps.
 //
 //	Hosts4  IPv4 addresses, eight to a 64-byte line
 //	Hosts6  IPv6 addresses, two to a line
+//	Nets4   IPv4 networks: for each /24, the longest one that covers it
 //	Cells   one bit for each 2^shift IPv4 addresses: clear means that nothing there is banned
 //	Bloom   the same for IPv6 networks: approximately, and without taking out
 //
