@@ -38,6 +38,9 @@
 #define PROBES4	 4 /* lines that an entry can be in */
 #define PROBES6	 8
 #define TABLES	 32	   /* sizes of a host table: 2^0 .. 2^31 lines */
+#define LEAVES4	 16	   /* per line of the prefix table: see struct net4 */
+#define RULES4	 4	   /* likewise */
+#define BLOCK4	 256	   /* leaves: one for each /24 of a /16 */
 #define ALL_BITS (1 << 18) /* words of a bitmap that has a bit for each IPv4 /24 */
 #define ANY6	 (1 << 18) /* loader: words of one half of any6 */
 
@@ -79,7 +82,8 @@ struct prefix6 {
 };
 
 /* A banned prefix. An entry of all zeros, as typed into bpftool by hand, is valid: class 0, no end.
- * It is in force once its bit in cidr_bits4 or any6 is set, which the daemon's next reconcile does.
+ * What is put in, changed or taken out by hand is in force at the latest with the daemon's next
+ * reconcile, which brings the bitmaps and the prefix table in line.
  */
 struct ban {
 	__u64 expiry;	   /* ticks; the ban holds while now < expiry. 0: no end */
@@ -122,6 +126,30 @@ struct slot6 {
 struct line6 {
 	struct slot6 slot[SLOTS6];
 };
+
+/* A banned IPv4 prefix of at most 24 bits in the prefix table. */
+struct rule4 {
+	__u64 state; /* address >> 8 << 40 | length << 32 | class << CLASS_SHIFT | expiry */
+	__u64 hits;  /* packets dropped by way of the table; written by the kernel */
+};
+
+/*
+ * One cache line of the table of banned IPv4 prefixes: 16 leaves or 4 rules. A leaf says of a part
+ * of the address space what its longest prefix of at most 24 bits is: the number of the rule that
+ * the table has for it, counted from the table's beginning, or 0 when there is none.
+ *
+ * The table begins with 2^16 leaves, one for each /16; then come the rules, and from the end
+ * backwards blocks of BLOCK4 leaves, one for each /24 of a /16 whose parts differ.
+ */
+struct net4 {
+	union {
+		__u32 leaf[LEAVES4];
+		struct rule4 rule[RULES4];
+	};
+};
+
+#define NET_ASK	  (1U << 31) /* in a leaf: there are longer prefixes, only the trie knows */
+#define NET_BLOCK (1U << 30) /* in one of the first leaves: the rest is the number of a block */
 
 /* What a family's tables hold; each costs the packet path something. */
 enum view_flag {
@@ -261,6 +289,7 @@ _Static_assert(sizeof(struct stats) == 31 * 8, "stats");
 _Static_assert(sizeof(struct abi) == 48, "abi");
 _Static_assert(sizeof(struct pair4) == 192, "pair4");
 _Static_assert(sizeof(struct line6) == 64, "line6");
+_Static_assert(sizeof(struct net4) == 64, "net4");
 _Static_assert(sizeof(struct view) == 8, "view");
 
 #endif

@@ -55,9 +55,10 @@ struct {
 	__uint(max_entries, 2 * ANY6);
 } any6 SEC(".maps");
 
-/* Without these the compiler leaves the two out of BTF, and a map of them has no size. */
+/* Without these the compiler leaves them out of BTF, and a map of them has no size. */
 struct pair4 *pair4_type __attribute__((unused));
 struct line6 *line6_type __attribute__((unused));
+struct net4 *net4_type __attribute__((unused));
 
 /* The tables of banned hosts by size. key: log2 of the lines -> value: a table, whose keys are
  * pairs of lines for IPv4, lines for IPv6. Written by the loader, the hits by the kernel. Full: the
@@ -128,6 +129,24 @@ struct {
 	__uint(max_entries, MAX_ALLOWS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } allow6 SEC(".maps");
+
+/* The table that answers for bans4 while that holds many prefixes. key: 0 -> value: the table in
+ * use, whose keys are lines; none: the trie is asked. It says of a source which prefix drops it,
+ * and leaves all else to the trie, which holds everything. Written by the loader, the hits by the
+ * kernel. Full: what has no room goes by the trie until the loader has made a larger one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__type(key, __u32);
+	__uint(max_entries, 1);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_ARRAY);
+			__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+			__type(key, __u32);
+			__type(value, struct net4);
+			__uint(max_entries, 1);
+		});
+} nets4 SEC(".maps");
 
 /* A bit for each part of the address space that an allow entry touches, so that most drops need not
  * ask the trie. key: word -> value: 64 bits. Written by the loader. */

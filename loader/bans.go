@@ -77,6 +77,7 @@ func (p *Plane) change(verb string, rules []decision.Rule, do func(*family, []en
 		table string
 	}{{p.tables.v4, v4, bpfMapBans4}, {p.tables.v6, v6, bpfMapBans6}} {
 		full, err := do(part.f, part.put)
+		part.f.fitNets()
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", verb, err))
 		}
@@ -121,6 +122,7 @@ func (p *Plane) Unban(prefixes []netip.Prefix) error {
 		if err := f.fit(0); err != nil {
 			p.log.Warn("ban tables not made smaller", "entries", f.size(), "err", err)
 		}
+		f.fitNets()
 	}
 	return errors.Join(errs...)
 }

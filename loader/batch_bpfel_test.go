@@ -309,6 +309,7 @@ const (
 	batchbpfMapMeterSlots   = "meter_slots"
 	batchbpfMapMeterView    = "meter_view"
 	batchbpfMapMeters       = "meters"
+	batchbpfMapNets4        = "nets4"
 	batchbpfMapProven       = "proven"
 	batchbpfMapSampled      = "sampled"
 	batchbpfMapSamples      = "samples"
@@ -327,6 +328,7 @@ const (
 	batchbpfVarEventsBudget = "events_budget"
 	batchbpfVarHashKey      = "hash_key"
 	batchbpfVarLine6Type    = "line6_type"
+	batchbpfVarNet4Type     = "net4_type"
 	batchbpfVarPair4Type    = "pair4_type"
 	batchbpfVarProvenTicks  = "proven_ticks"
 	batchbpfVarReads        = "reads"
@@ -408,6 +410,7 @@ type batchbpfMapSpecs struct {
 	MeterSlots  *ebpf.MapSpec `ebpf:"meter_slots"`
 	MeterView   *ebpf.MapSpec `ebpf:"meter_view"`
 	Meters      *ebpf.MapSpec `ebpf:"meters"`
+	Nets4       *ebpf.MapSpec `ebpf:"nets4"`
 	Proven      *ebpf.MapSpec `ebpf:"proven"`
 	Sampled     *ebpf.MapSpec `ebpf:"sampled"`
 	Samples     *ebpf.MapSpec `ebpf:"samples"`
@@ -430,6 +433,7 @@ type batchbpfVariableSpecs struct {
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
+	Net4Type     *ebpf.VariableSpec `ebpf:"net4_type"`
 	Pair4Type    *ebpf.VariableSpec `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	Reads        *ebpf.VariableSpec `ebpf:"reads"`
@@ -481,6 +485,7 @@ type batchbpfMaps struct {
 	MeterSlots  *ebpf.Map `ebpf:"meter_slots"`
 	MeterView   *ebpf.Map `ebpf:"meter_view"`
 	Meters      *ebpf.Map `ebpf:"meters"`
+	Nets4       *ebpf.Map `ebpf:"nets4"`
 	Proven      *ebpf.Map `ebpf:"proven"`
 	Sampled     *ebpf.Map `ebpf:"sampled"`
 	Samples     *ebpf.Map `ebpf:"samples"`
@@ -517,6 +522,7 @@ func (m *batchbpfMaps) Close() error {
 		m.MeterSlots,
 		m.MeterView,
 		m.Meters,
+		m.Nets4,
 		m.Proven,
 		m.Sampled,
 		m.Samples,
@@ -540,6 +546,7 @@ type batchbpfVariables struct {
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
+	Net4Type     *ebpf.Variable `ebpf:"net4_type"`
 	Pair4Type    *ebpf.Variable `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	Reads        *ebpf.Variable `ebpf:"reads"`

@@ -136,9 +136,13 @@ func TestDifferentialFilterAndModelAgreeOnEveryPacket(t *testing.T) {
 	start, _ := r.clock()
 	w := newWorld(*fuzzSeed, start, r.plane.abi.HashKey)
 	outcomes := map[seen]int{}
-	total, shipped, rounds, overflow := 0, 0, 0, 0
+	total, shipped, rounds, overflow, byTable := 0, 0, 0, 0, uint64(0)
 	var sizes [2][]int // of the tables, by family
 	for ; total < *fuzzPackets; rounds++ {
+		if w.rand.IntN(4) == 0 {
+			byTable += tableHits(r.plane.tables.v4)
+			mustUseNets(t, r.plane, !r.plane.tables.v4.nets.inUse())
+		}
 		put, gone := w.change()
 		if err := r.apply(&w.Config, put, gone, w.rand.IntN(2) == 0); err != nil {
 			t.Fatalf("seed %d, round %d: %v", *fuzzSeed, rounds, err)
@@ -168,6 +172,9 @@ func TestDifferentialFilterAndModelAgreeOnEveryPacket(t *testing.T) {
 	}
 	if overflow == 0 {
 		t.Error("no host was without a slot")
+	}
+	if byTable == 0 {
+		t.Error("the prefix table dropped nothing")
 	}
 	t.Logf("%d packets, and %d through the shipped program, in %d configurations: no difference; %d hosts without a slot; tables of 2^%d to 2^%d lines; outcomes %v",
 		total, shipped, rounds, overflow, slices.Min(sizes[0]), slices.Max(sizes[0]), outcomes)
@@ -216,6 +223,7 @@ func (r *rig) mustCompareShipped(t *testing.T, w *world) {
 func (r *rig) mustMinimise(t *testing.T, d difference) string {
 	t.Helper()
 	fresh := mustRig(t)
+	mustUseNets(t, fresh.plane, r.plane.tables.v4.nets.inUse())
 	var old []netip.Prefix
 	differs := func(d difference) bool {
 		if err := errors.Join(fresh.plane.Unban(old), fresh.apply(&d.Config, d.Bans, nil, false)); err != nil {

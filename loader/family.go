@@ -33,23 +33,37 @@ type family struct {
 	front front
 	trie  trie
 	cidr  *table.Cells // the /24s that the trie touches; nil for IPv6
+	nets  *nets        // nil for IPv6
 	known prefixes     // what is in the trie
 }
 
-// prefixes is a set of prefixes that knows their lengths.
+// prefixes is what packets are made to look for in a trie. It knows the lengths.
 type prefixes struct {
-	in      map[netip.Prefix]struct{}
+	in      map[netip.Prefix]terms
 	lengths [129]int
 }
+
+// terms are what an entry says to a packet.
+type terms struct {
+	class  uint8
+	expiry uint32 // ticks
+}
+
+func termsOf(e entry) terms { return terms{e.Class, e.Expiry} }
 
 func (s *prefixes) has(p netip.Prefix) bool {
 	_, ok := s.in[p]
 	return ok
 }
 
-func (s *prefixes) add(p netip.Prefix) {
-	s.in[p] = struct{}{}
-	s.lengths[p.Bits()]++
+// put says whether the prefix is new.
+func (s *prefixes) put(e entry) bool {
+	known := s.has(e.prefix)
+	if !known {
+		s.lengths[e.prefix.Bits()]++
+	}
+	s.in[e.prefix] = termsOf(e)
+	return !known
 }
 
 func (s *prefixes) remove(p netip.Prefix) {
@@ -203,30 +217,38 @@ func (f *family) putTrie(entries []entry, room int) (full []netip.Prefix, err er
 		refused[p] = true
 	}
 	for _, e := range fits {
-		if !refused[e.prefix] && (err == nil || f.inTrie(e.prefix)) {
-			f.learn(e.prefix)
+		if in, ok := f.written(e, err); ok && !refused[e.prefix] {
+			f.learn(in)
 		}
 	}
 	return append(full, noRoom...), err
 }
 
-// inTrie asks the trie itself, after a failure of which it is not known what it has left undone.
-func (f *family) inTrie(p netip.Prefix) bool {
-	_, ok, err := f.trie.find(p)
-	return ok || err != nil
+// written returns what is in the trie where an entry was to be put, which may be another one: after a
+// failure it is not known what was left undone.
+func (f *family) written(e entry, err error) (entry, bool) {
+	if err == nil {
+		return e, true
+	}
+	in, ok, err := f.trie.find(e.prefix)
+	if err != nil {
+		return e, true
+	}
+	return in, ok
 }
 
-// learn makes packets look for an entry that is in the trie.
-func (f *family) learn(p netip.Prefix) {
-	if f.known.has(p) {
+// learn makes packets look for an entry that is in the trie, as it is there now.
+func (f *family) learn(e entry) {
+	isNew := f.known.put(e)
+	f.nets.put(e)
+	if !isNew {
 		return
 	}
-	f.known.add(p)
 	if f.cidr != nil {
-		f.cidr.Add(range4(p))
+		f.cidr.Add(range4(e.prefix))
 	}
 	f.showFlags()
-	f.front.add(p)
+	f.front.add(e.prefix)
 }
 
 // remove takes out the entry of exactly this prefix, if there is one.
@@ -241,12 +263,23 @@ func (f *family) remove(p netip.Prefix) error {
 }
 
 func (f *family) removeTrie(p netip.Prefix) error {
+	known := f.known.has(p)
 	// Also one that is not known: it may have been put in by hand.
+	if err := f.forget(p); err != nil || !known {
+		return err
+	}
+	f.front.remove(p)
+	return nil
+}
+
+// forget takes an entry out of the trie, but leaves its mark in front: that of another entry for the
+// same place, or of none when the front is new.
+func (f *family) forget(p netip.Prefix) error {
 	if err := f.trie.remove(p); err != nil || !f.known.has(p) {
 		return err
 	}
 	f.known.remove(p)
-	f.front.remove(p)
+	f.nets.remove(p)
 	if f.cidr != nil {
 		f.cidr.Remove(range4(p))
 	}
@@ -261,7 +294,9 @@ func (f *family) find(p netip.Prefix) (entry, bool, error) {
 			return entry{prefix: p, Entry: e}, true, nil
 		}
 	}
-	return f.trie.find(p)
+	e, ok, err := f.trie.find(p)
+	e.Hits += f.nets.hits(p)
+	return e, ok, err
 }
 
 // log2For is the size of a host table for the hosts there are and as many more. Prefixes do not count: a

@@ -354,6 +354,7 @@ const (
 	bpfMapMeterSlots    = "meter_slots"
 	bpfMapMeterView     = "meter_view"
 	bpfMapMeters        = "meters"
+	bpfMapNets4         = "nets4"
 	bpfMapProven        = "proven"
 	bpfMapSampled       = "sampled"
 	bpfMapSamples       = "samples"
@@ -374,6 +375,7 @@ const (
 	bpfVarHashKey       = "hash_key"
 	bpfVarLine6Type     = "line6_type"
 	bpfVarMarkType      = "mark_type"
+	bpfVarNet4Type      = "net4_type"
 	bpfVarPair4Type     = "pair4_type"
 	bpfVarProvenTicks   = "proven_ticks"
 	bpfVarReasonType    = "reason_type"
@@ -456,6 +458,7 @@ type bpfMapSpecs struct {
 	MeterSlots  *ebpf.MapSpec `ebpf:"meter_slots"`
 	MeterView   *ebpf.MapSpec `ebpf:"meter_view"`
 	Meters      *ebpf.MapSpec `ebpf:"meters"`
+	Nets4       *ebpf.MapSpec `ebpf:"nets4"`
 	Proven      *ebpf.MapSpec `ebpf:"proven"`
 	Sampled     *ebpf.MapSpec `ebpf:"sampled"`
 	Samples     *ebpf.MapSpec `ebpf:"samples"`
@@ -478,6 +481,7 @@ type bpfVariableSpecs struct {
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
 	MarkType     *ebpf.VariableSpec `ebpf:"mark_type"`
+	Net4Type     *ebpf.VariableSpec `ebpf:"net4_type"`
 	Pair4Type    *ebpf.VariableSpec `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	ReasonType   *ebpf.VariableSpec `ebpf:"reason_type"`
@@ -528,6 +532,7 @@ type bpfMaps struct {
 	MeterSlots  *ebpf.Map `ebpf:"meter_slots"`
 	MeterView   *ebpf.Map `ebpf:"meter_view"`
 	Meters      *ebpf.Map `ebpf:"meters"`
+	Nets4       *ebpf.Map `ebpf:"nets4"`
 	Proven      *ebpf.Map `ebpf:"proven"`
 	Sampled     *ebpf.Map `ebpf:"sampled"`
 	Samples     *ebpf.Map `ebpf:"samples"`
@@ -561,6 +566,7 @@ func (m *bpfMaps) Close() error {
 		m.MeterSlots,
 		m.MeterView,
 		m.Meters,
+		m.Nets4,
 		m.Proven,
 		m.Sampled,
 		m.Samples,
@@ -584,6 +590,7 @@ type bpfVariables struct {
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
 	MarkType     *ebpf.Variable `ebpf:"mark_type"`
+	Net4Type     *ebpf.Variable `ebpf:"net4_type"`
 	Pair4Type    *ebpf.Variable `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	ReasonType   *ebpf.Variable `ebpf:"reason_type"`

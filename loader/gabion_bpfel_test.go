@@ -307,6 +307,7 @@ const (
 	testbpfMapMeterSlots   = "meter_slots"
 	testbpfMapMeterView    = "meter_view"
 	testbpfMapMeters       = "meters"
+	testbpfMapNets4        = "nets4"
 	testbpfMapProven       = "proven"
 	testbpfMapResults      = "results"
 	testbpfMapSampled      = "sampled"
@@ -323,6 +324,7 @@ const (
 	testbpfVarEventsBudget = "events_budget"
 	testbpfVarHashKey      = "hash_key"
 	testbpfVarLine6Type    = "line6_type"
+	testbpfVarNet4Type     = "net4_type"
 	testbpfVarPair4Type    = "pair4_type"
 	testbpfVarProvenTicks  = "proven_ticks"
 	testbpfVarTickShift    = "tick_shift"
@@ -402,6 +404,7 @@ type testbpfMapSpecs struct {
 	MeterSlots  *ebpf.MapSpec `ebpf:"meter_slots"`
 	MeterView   *ebpf.MapSpec `ebpf:"meter_view"`
 	Meters      *ebpf.MapSpec `ebpf:"meters"`
+	Nets4       *ebpf.MapSpec `ebpf:"nets4"`
 	Proven      *ebpf.MapSpec `ebpf:"proven"`
 	Results     *ebpf.MapSpec `ebpf:"results"`
 	Sampled     *ebpf.MapSpec `ebpf:"sampled"`
@@ -421,6 +424,7 @@ type testbpfVariableSpecs struct {
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
+	Net4Type     *ebpf.VariableSpec `ebpf:"net4_type"`
 	Pair4Type    *ebpf.VariableSpec `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
@@ -469,6 +473,7 @@ type testbpfMaps struct {
 	MeterSlots  *ebpf.Map `ebpf:"meter_slots"`
 	MeterView   *ebpf.Map `ebpf:"meter_view"`
 	Meters      *ebpf.Map `ebpf:"meters"`
+	Nets4       *ebpf.Map `ebpf:"nets4"`
 	Proven      *ebpf.Map `ebpf:"proven"`
 	Results     *ebpf.Map `ebpf:"results"`
 	Sampled     *ebpf.Map `ebpf:"sampled"`
@@ -504,6 +509,7 @@ func (m *testbpfMaps) Close() error {
 		m.MeterSlots,
 		m.MeterView,
 		m.Meters,
+		m.Nets4,
 		m.Proven,
 		m.Results,
 		m.Sampled,
@@ -524,6 +530,7 @@ type testbpfVariables struct {
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
+	Net4Type     *ebpf.Variable `ebpf:"net4_type"`
 	Pair4Type    *ebpf.Variable `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	TickShift    *ebpf.Variable `ebpf:"tick_shift"`

@@ -1,9 +1,12 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/cilium/ebpf"
 
@@ -15,8 +18,8 @@ import (
 // may have no end: a zero Until). What changes meanwhile may come twice or not at all. The moment
 // that Until says is computed from the clocks of now, so it moves by as much as the wall clock is set.
 //
-// An entry made by hand, which packets are not looked for yet, is in force from this reading on when the
-// Plane is open for writing.
+// What was put into the trie, changed or taken out by hand is in force from this reading on when the Plane
+// is open for writing.
 func (p *Plane) Bans() iter.Seq2[decision.Rule, error] {
 	return func(yield func(decision.Rule, error) bool) {
 		now, err := p.startReading()
@@ -77,12 +80,12 @@ func (p *Plane) startReading() (moment, error) {
 	defer p.mu.Unlock()
 	t := &p.tables
 	if t.v4 == nil {
-		t.v4 = &family{bits: 32, kind: kind4(), outer: p.maps.Hosts4, trie: lpm[bpfPrefix4]{p.maps.Bans4, key4, prefix4}}
+		t.v4 = &family{bits: 32, kind: kind4(), outer: p.maps.Hosts4, trie: lpm[bpfPrefix4]{p.maps.Bans4, key4, prefix4}, nets: newNets(nil, p.maps.Nets4)}
 		t.v6 = &family{bits: 128, kind: kind6(), outer: p.maps.Hosts6, trie: lpm[bpfPrefix6]{p.maps.Bans6, key6, prefix6}}
 	}
 	for i, f := range []*family{viewWord4: t.v4, viewWord6: t.v6} {
 		f.key = p.abi.HashKey
-		if err := p.followView(f, uint32(i)); err != nil {
+		if err := errors.Join(p.followView(f, uint32(i)), f.nets.follow()); err != nil {
 			return now, err
 		}
 	}
@@ -147,27 +150,68 @@ func (p *Plane) entries(f *family) iter.Seq2[entry, error] {
 		if !p.walkHosts(f, yield) {
 			return
 		}
+		inTrie := 0
 		for e, err := range f.trie.all() {
-			if err == nil && e.foreign {
-				p.learn(f, e.prefix)
+			if err == nil {
+				inTrie++
+				e.Hits += p.meet(f, e)
 			}
 			if !yield(e, err) {
 				return
 			}
 		}
+		if err := p.miss(f, inTrie); err != nil {
+			yield(entry{}, err)
+		}
 	}
 }
 
-// learn makes packets look for an entry that was put into the trie by hand.
-func (p *Plane) learn(f *family, prefix netip.Prefix) {
-	if p.lock == nil {
-		return
-	}
+// meet makes packets look for an entry of the trie, in case it was put there or changed by hand, and returns
+// what was counted elsewhere.
+func (p *Plane) meet(f *family, e entry) (hits uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok, err := f.trie.find(prefix); ok && err == nil { // it may be gone again
-		f.learn(prefix)
+	if have, ok := f.known.in[e.prefix]; p.lock != nil && (!ok || have != termsOf(e)) {
+		if e, ok, err := f.trie.find(e.prefix); ok && err == nil { // it may be another one by now, or gone
+			f.learn(e)
+		}
 	}
+	return f.nets.hits(e.prefix)
+}
+
+// miss ends what was taken out of the trie by hand, which had so many entries when they were read.
+// Without a prefix table it is over anyway.
+func (p *Plane) miss(f *family, inTrie int) error {
+	p.mu.Lock()
+	var known []netip.Prefix
+	if p.lock != nil && f.nets.inUse() && inTrie < len(f.known.in) {
+		known = slices.Collect(maps.Keys(f.known.in))
+	}
+	p.mu.Unlock()
+	for part := range slices.Chunk(known, missChunk) {
+		if err := p.removeMissing(f, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missChunk is how many prefixes are looked up at a time: longer than that no ban has to wait.
+const missChunk = 256
+
+func (p *Plane) removeMissing(f *family, prefixes []netip.Prefix) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, prefix := range prefixes {
+		_, ok, err := f.trie.find(prefix)
+		if err == nil && !ok {
+			err = f.removeTrie(prefix)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // walkHosts yields the hosts and says whether to go on.

@@ -201,7 +201,7 @@ func (r *rebuilt) settle() error {
 		return fmt.Errorf("no room in the trie for %d hosts that found none in the table", len(full))
 	}
 	for _, e := range r.rest {
-		r.learn(e.prefix)
+		r.learn(e)
 		r.front.add(e.prefix)
 	}
 	return nil
@@ -230,20 +230,6 @@ func (f *family) takeOver(next *rebuilt) error {
 	f.show(view{
 		scale: f.front.scale(), half: 1 - f.view.half, table: uint8(f.hosts.log2), flags: f.flags(),
 	})
-	return nil
-}
-
-// forget takes an entry out of the trie that has no mark of its own in front: there is one for the slot
-// that the host has now, or none at all.
-func (f *family) forget(p netip.Prefix) error {
-	if err := f.trie.remove(p); err != nil {
-		return err
-	}
-	f.known.remove(p)
-	if f.cidr != nil {
-		f.cidr.Remove(range4(p))
-	}
-	f.showFlags()
 	return nil
 }
 

@@ -149,7 +149,7 @@ func loadJumbo(spec *ebpf.CollectionSpec, o *ebpf.CollectionOptions) (*ebpf.Prog
 func byName(m *bpfMaps) map[string]**ebpf.Map {
 	return map[string]**ebpf.Map{
 		bpfMapViews: &m.Views, bpfMapAny4: &m.Any4, bpfMapAny6: &m.Any6, bpfMapCidrBits4: &m.CidrBits4,
-		bpfMapHosts4: &m.Hosts4, bpfMapHosts6: &m.Hosts6, bpfMapAllowBits: &m.AllowBits,
+		bpfMapHosts4: &m.Hosts4, bpfMapHosts6: &m.Hosts6, bpfMapNets4: &m.Nets4, bpfMapAllowBits: &m.AllowBits,
 		bpfMapAbi: &m.Abi, bpfMapAllow4: &m.Allow4, bpfMapAllow6: &m.Allow6,
 		bpfMapBans4: &m.Bans4, bpfMapBans6: &m.Bans6, bpfMapBudgets: &m.Budgets,
 		bpfMapClaims: &m.Claims, bpfMapClasses: &m.Classes, bpfMapConns: &m.Conns,

@@ -48,7 +48,7 @@ func (p *Plane) openTables() error {
 	t.v4 = &family{
 		bits: 32, kind: kind4(), spec: spec.Maps[bpfMapHosts4].InnerMap, outer: p.maps.Hosts4,
 		shown: &t.views.words[viewWord4], half: [2][]uint64{t.any4.words[:half4], t.any4.words[half4:]}, cidr: cidr,
-		trie: lpm[bpfPrefix4]{p.maps.Bans4, key4, prefix4},
+		trie: lpm[bpfPrefix4]{p.maps.Bans4, key4, prefix4}, nets: newNets(spec.Maps[bpfMapNets4].InnerMap, p.maps.Nets4),
 	}
 	t.v6 = &family{
 		bits: 128, kind: kind6(), spec: spec.Maps[bpfMapHosts6].InnerMap, outer: p.maps.Hosts6,
@@ -57,7 +57,7 @@ func (p *Plane) openTables() error {
 	}
 	for _, f := range []*family{t.v4, t.v6} {
 		f.key, f.limit, f.log = p.abi.HashKey, p.maxBans, p.log
-		f.known.in = map[netip.Prefix]struct{}{}
+		f.known.in = map[netip.Prefix]terms{}
 		if err := f.open(); err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func (f *family) open() error {
 	if err := f.sync(); err != nil { // a new table comes in place with it
 		return err
 	}
-	if err := f.mark(); err != nil {
+	if err := errors.Join(f.mark(), f.openNets()); err != nil {
 		return err
 	}
 	for log2 := range f.outer.MaxEntries() {
@@ -100,7 +100,7 @@ func (f *family) open() error {
 
 // mark fills a new front with what is in the tables, and shows it.
 func (f *family) mark() error {
-	trie, moved := map[netip.Prefix]bool{}, map[netip.Prefix]bool{} // an entry may come twice
+	trie, moved := map[netip.Prefix]entry{}, map[netip.Prefix]bool{} // an entry may come twice
 	for e, err := range f.trie.all() {
 		if err != nil {
 			return err
@@ -109,7 +109,7 @@ func (f *family) mark() error {
 		if has && e.prefix.IsSingleIP() && !e.foreign {
 			moved[e.prefix] = true
 		} else {
-			trie[e.prefix] = true
+			trie[e.prefix] = e
 		}
 	}
 	// A writer that died while it moved a host has left two entries. They go after the walk, which
@@ -127,11 +127,11 @@ func (f *family) mark() error {
 	for addr := range f.hosts.all() {
 		f.front.add(netip.PrefixFrom(addr, addr.BitLen()))
 	}
-	for p := range trie {
-		f.known.add(p)
-		f.front.add(p)
+	for _, e := range trie {
+		f.known.put(e)
+		f.front.add(e.prefix)
 		if f.cidr != nil {
-			f.cidr.Add(range4(p))
+			f.cidr.Add(range4(e.prefix))
 		}
 	}
 	f.show(view{scale: f.front.scale(), half: 1 - f.view.half, table: uint8(f.hosts.log2), flags: f.flags()})
@@ -145,7 +145,7 @@ func (t *tables) close() error {
 	var errs []error
 	for _, f := range []*family{t.v4, t.v6} {
 		if f != nil && f.hosts != nil {
-			errs = append(errs, f.hosts.release())
+			errs = append(errs, f.hosts.release(), f.nets.close())
 		}
 	}
 	for _, m := range []*memory{&t.views, &t.any4, &t.any6, &t.cidr4, &t.allow} {

@@ -40,9 +40,9 @@ func (t lpm[K]) put(entries []entry) ([]netip.Prefix, error) {
 	keys, values := make([]K, len(entries)), make([]bpfBan, len(entries))
 	for i, e := range entries {
 		keys[i] = t.key(e.prefix)
-		values[i] = bpfBan{
-			Expiry: uint64(e.Expiry), DecisionId: e.ID, Hits: e.Hits, Class: e.Class,
-			Prefixlen: uint8(e.prefix.Bits()),
+		values[i] = bpfBan{Expiry: uint64(e.Expiry), DecisionId: e.ID, Hits: e.Hits, Class: e.Class}
+		if !e.foreign {
+			values[i].Prefixlen = uint8(e.prefix.Bits())
 		}
 	}
 	full, err := putAll(t.m, keys, values)

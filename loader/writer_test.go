@@ -217,6 +217,7 @@ func (w *writer) operations() map[string]func() error {
 		"swap lists":      w.swap,
 		"take turns":      w.turn,
 		"switch class":    func() error { return w.plane.SetClass(classFickle, decision.Mode(w.rand.IntN(3))) },
+		"prefix table":    func() error { useNets(w.plane, !w.plane.tables.v4.nets.inUse()); return nil },
 		"allow":           w.allow,
 		"disallow":        w.disallow,
 	}

@@ -38,6 +38,7 @@ const (
 	gabionMapMeterSlots     = "meter_slots"
 	gabionMapMeterView      = "meter_view"
 	gabionMapMeters         = "meters"
+	gabionMapNets4          = "nets4"
 	gabionMapProven         = "proven"
 	gabionMapSampled        = "sampled"
 	gabionMapSamples        = "samples"
@@ -53,6 +54,7 @@ const (
 	gabionVarEventsBudget   = "events_budget"
 	gabionVarHashKey        = "hash_key"
 	gabionVarLine6Type      = "line6_type"
+	gabionVarNet4Type       = "net4_type"
 	gabionVarPair4Type      = "pair4_type"
 	gabionVarProvenTicks    = "proven_ticks"
 	gabionVarTickShift      = "tick_shift"
@@ -132,6 +134,7 @@ type gabionMapSpecs struct {
 	MeterSlots  *ebpf.MapSpec `ebpf:"meter_slots"`
 	MeterView   *ebpf.MapSpec `ebpf:"meter_view"`
 	Meters      *ebpf.MapSpec `ebpf:"meters"`
+	Nets4       *ebpf.MapSpec `ebpf:"nets4"`
 	Proven      *ebpf.MapSpec `ebpf:"proven"`
 	Sampled     *ebpf.MapSpec `ebpf:"sampled"`
 	Samples     *ebpf.MapSpec `ebpf:"samples"`
@@ -150,6 +153,7 @@ type gabionVariableSpecs struct {
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
+	Net4Type     *ebpf.VariableSpec `ebpf:"net4_type"`
 	Pair4Type    *ebpf.VariableSpec `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
@@ -198,6 +202,7 @@ type gabionMaps struct {
 	MeterSlots  *ebpf.Map `ebpf:"meter_slots"`
 	MeterView   *ebpf.Map `ebpf:"meter_view"`
 	Meters      *ebpf.Map `ebpf:"meters"`
+	Nets4       *ebpf.Map `ebpf:"nets4"`
 	Proven      *ebpf.Map `ebpf:"proven"`
 	Sampled     *ebpf.Map `ebpf:"sampled"`
 	Samples     *ebpf.Map `ebpf:"samples"`
@@ -232,6 +237,7 @@ func (m *gabionMaps) Close() error {
 		m.MeterSlots,
 		m.MeterView,
 		m.Meters,
+		m.Nets4,
 		m.Proven,
 		m.Sampled,
 		m.Samples,
@@ -251,6 +257,7 @@ type gabionVariables struct {
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
+	Net4Type     *ebpf.Variable `ebpf:"net4_type"`
 	Pair4Type    *ebpf.Variable `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
