@@ -78,24 +78,36 @@ func accelerator(kvm, modules string) []string {
 	return []string{"-accel", "tcg,thread=multi"}
 }
 
-// complaints returns the lines in which a kernel says that something in it is wrong.
+// complains says whether in a line a kernel says that something in it is wrong.
+func complains(line string) bool {
+	for _, sign := range []string{"WARNING: CPU:", "BUG: ", "Kernel panic", "Oops:"} {
+		if strings.Contains(line, sign) {
+			return true
+		}
+	}
+	return false
+}
+
+// complaints returns all such lines.
 func complaints(console string) []string {
 	var out []string
 	for line := range strings.Lines(console) {
-		for _, sign := range []string{"WARNING: CPU:", "BUG: ", "Kernel panic", "Oops:"} {
-			if strings.Contains(line, sign) {
-				out = append(out, strings.TrimSpace(line))
-				break
-			}
+		if complains(line) {
+			out = append(out, strings.TrimSpace(line))
 		}
 	}
 	return out
 }
 
-// tail returns the last n lines.
-func tail(text string, n int) string {
-	lines := slices.Collect(strings.Lines(text))
-	return strings.Join(lines[max(0, len(lines)-n):], "")
+// ending returns what a kernel said from its first complaint on, which is nearest to the cause, or the
+// last lines of one that has none.
+func ending(console string) string {
+	const most, last = 200, 40
+	lines := slices.Collect(strings.Lines(console))
+	if i := slices.IndexFunc(lines, complains); i >= 0 {
+		return strings.Join(lines[i:min(len(lines), i+most)], "")
+	}
+	return strings.Join(lines[max(0, len(lines)-last):], "")
 }
 
 // readConsole returns what the kernel said; a machine that never started has said nothing.

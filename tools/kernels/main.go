@@ -146,7 +146,7 @@ func (s *suite) runIn(ctx context.Context, k kernel, tmp string, o options, t *t
 		fmt.Fprintf(w, "the kernel says: %s\n", line)
 	}
 	if !guest.done {
-		fmt.Fprintf(w, "the end of its console:\n%s\n", tail(console, 40))
+		fmt.Fprintf(w, "its console at the end:\n%s\n", ending(console))
 	}
 	where := guest.release
 	if where == "" {

@@ -172,7 +172,10 @@ func TestWhatAKernelComplainsOfIsFound(t *testing.T) {
 	if got := complaints(console); len(got) != 2 || !strings.Contains(got[0], "dev.c:1") {
 		t.Errorf("complaints = %q", got)
 	}
-	if got := tail(console, 1); got != "[    3.0] BUG: unable to handle page fault\n" {
-		t.Errorf("tail = %q", got)
+	if got := ending(console); !strings.HasPrefix(got, "[    2.0] WARNING") || !strings.HasSuffix(got, "page fault\n") {
+		t.Errorf("ending = %q, want it from the first complaint on", got)
+	}
+	if got := ending("[    1.0] all is well\n"); got != "[    1.0] all is well\n" {
+		t.Errorf("ending without a complaint = %q", got)
 	}
 }
