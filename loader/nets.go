@@ -31,7 +31,7 @@ type netTable struct {
 	mem    memory
 }
 
-// With 60,000 scattered /24s, a lookup for a source in one of them takes 700 ns by the trie and 220 ns by
+// With 60,000 scattered /24s, a lookup for a source in one of them takes 680 ns by the trie and 280 ns by
 // the table, which takes 50 MB then: blocks of 1 KiB, one for each /16 that they touch.
 const (
 	netsAbove = 10_000
