@@ -3,7 +3,10 @@ package loader
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
+	"slices"
+	"time"
 
 	"gabion/loader/table"
 	"gabion/userspace/decision"
@@ -13,7 +16,48 @@ import (
 // keeps its hits. Every rule that can be is in force afterwards, whatever the error: those that are
 // not are named in it, in a *FullError when there was no room.
 func (p *Plane) Ban(rules []decision.Rule) error {
-	return p.change("ban", rules, func(f *family, put []entry) ([]netip.Prefix, error) { return f.put(put) })
+	c, err := p.begin("ban")
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(rules) > piece {
+		p.expect(rules)
+		defer func() { p.tables.v4.planned, p.tables.v6.planned = 0, 0 }()
+	}
+	for part := range slices.Chunk(rules, piece) {
+		c.apply(part, (*family).put)
+	}
+	return c.end()
+}
+
+// BanAll is Ban for rules that need not be in memory at once, of which there are about n. The sequence is
+// read while the tables are locked.
+func (p *Plane) BanAll(n int, rules iter.Seq[decision.Rule]) error {
+	c, err := p.begin("ban")
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	part := make([]decision.Rule, 0, min(n, piece))
+	put := func() {
+		c.apply(part, (*family).put)
+		part = part[:0]
+	}
+	for r := range rules {
+		if f := p.tables.family(r.Prefix); f.planned == 0 {
+			f.planned = f.hosts.size() + min(n, max(f.limit-f.size(), 0))
+			f.resize(0)
+		}
+		if part = append(part, r); len(part) == piece {
+			put()
+		}
+	}
+	put()
+	p.tables.v4.planned, p.tables.v6.planned = 0, 0
+	return c.end()
 }
 
 // Swap puts some rules in force and ends the bans of exactly the prefixes in remove, all hosts of a
@@ -21,10 +65,11 @@ func (p *Plane) Ban(rules []decision.Rule) error {
 // that holds less than both: what is banned before and after is banned in between. Prefixes, other
 // than hosts, are put first and taken out last. A prefix in both stays. Errors are those of Ban.
 func (p *Plane) Swap(put []decision.Rule, remove []netip.Prefix) error {
-	gone := map[*family][]netip.Prefix{}
-	if err := p.writable(); err != nil {
-		return fmt.Errorf("swap bans: %w", err)
+	c, err := p.begin("swap bans")
+	if err != nil {
+		return err
 	}
+	gone := map[*family][]netip.Prefix{}
 	for _, prefix := range remove {
 		if err := checkPrefix(prefix); err != nil {
 			return fmt.Errorf("swap bans: %w", err)
@@ -32,63 +77,115 @@ func (p *Plane) Swap(put []decision.Rule, remove []netip.Prefix) error {
 		f := p.tables.family(prefix)
 		gone[f] = append(gone[f], prefix)
 	}
-	return p.change("swap bans", put, func(f *family, put []entry) ([]netip.Prefix, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.apply(put, func(f *family, put []entry) ([]netip.Prefix, error) {
 		if len(put) == 0 && len(gone[f]) == 0 {
 			return nil, nil
 		}
 		return f.swap(put, gone[f])
 	})
+	return c.end()
 }
 
-// change hands the rules of each family to do.
-func (p *Plane) change(verb string, rules []decision.Rule, do func(*family, []entry) ([]netip.Prefix, error)) error {
-	if err := p.writable(); err != nil {
-		return fmt.Errorf("%s: %w", verb, err)
-	}
-	now, err := p.ticks.now()
-	if err != nil {
-		return fmt.Errorf("%s: %w", verb, err)
-	}
-	var errs []error
+// piece is how many rules are translated at once: a copy of a whole list would cost more than the tables.
+const piece = 1 << 13
+
+// expect makes room for rules that are about to be put.
+func (p *Plane) expect(rules []decision.Rule) {
 	n4 := 0
 	for i := range rules {
 		if rules[i].Prefix.Addr().Is4() {
 			n4++
 		}
 	}
-	v4, v6 := make([]entry, 0, n4), make([]entry, 0, len(rules)-n4)
-	for _, r := range rules {
-		if err := checkRule(r); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", verb, err))
+	for _, part := range []struct {
+		f *family
+		n int
+	}{{p.tables.v4, n4}, {p.tables.v6, len(rules) - n4}} {
+		if part.n == 0 {
 			continue
 		}
-		e := entry{prefix: r.Prefix, Entry: table.Entry{Class: uint8(r.Class), Expiry: now.expiry(r.Until), ID: r.DecisionID}}
-		if r.Prefix.Addr().Is4() {
-			v4 = append(v4, e)
-		} else {
-			v6 = append(v6, e)
-		}
+		part.f.planned = part.f.hosts.size() + part.f.expect(part.n, func(yield func(netip.Prefix) bool) {
+			for i := range rules {
+				prefix := rules[i].Prefix
+				if checkPrefix(prefix) == nil && p.tables.family(prefix) == part.f && !yield(prefix) {
+					return
+				}
+			}
+		})
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, part := range []struct {
-		f     *family
-		put   []entry
-		table string
-	}{{p.tables.v4, v4, bpfMapBans4}, {p.tables.v6, v6, bpfMapBans6}} {
-		full, err := do(part.f, part.put)
-		part.f.fitNets()
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", verb, err))
-		}
-		if len(full) > 0 {
-			errs = append(errs, &FullError{Table: part.table, Capacity: uint32(part.f.limit), Prefixes: full})
-		}
-	}
-	return errors.Join(errs...)
 }
 
-func checkRule(r decision.Rule) error {
+// change is one call that changes bans.
+type change struct {
+	plane *Plane
+	verb  string
+	now   moment
+	errs  []error
+	full  [2][]netip.Prefix // by family, as all below
+	put   [2][]entry        // used again for each piece
+
+	until  time.Time // of the last rule: those of a list end together
+	expiry uint32
+}
+
+func (p *Plane) begin(verb string) (*change, error) {
+	err := p.writable()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", verb, err)
+	}
+	c := &change{plane: p, verb: verb}
+	if c.now, err = p.ticks.now(); err != nil {
+		return nil, fmt.Errorf("%s: %w", verb, err)
+	}
+	return c, nil
+}
+
+// apply hands the rules of each family to do.
+func (c *change) apply(rules []decision.Rule, do func(*family, []entry) ([]netip.Prefix, error)) {
+	c.put[0], c.put[1] = c.put[0][:0], c.put[1][:0]
+	for i := range rules {
+		r := &rules[i]
+		if err := checkRule(r); err != nil {
+			c.errs = append(c.errs, fmt.Errorf("%s: %w", c.verb, err))
+			continue
+		}
+		if r.Until != c.until {
+			c.until, c.expiry = r.Until, c.now.expiry(r.Until)
+		}
+		family := 0
+		if !r.Prefix.Addr().Is4() {
+			family = 1
+		}
+		c.put[family] = append(c.put[family], entry{
+			prefix: r.Prefix,
+			Entry:  table.Entry{Class: uint8(r.Class), Expiry: c.expiry, ID: r.DecisionID},
+		})
+	}
+	for i, f := range []*family{c.plane.tables.v4, c.plane.tables.v6} {
+		full, err := do(f, c.put[i])
+		c.full[i] = append(c.full[i], full...)
+		if err != nil {
+			c.errs = append(c.errs, fmt.Errorf("%s: %w", c.verb, err))
+		}
+	}
+}
+
+// end says what went wrong.
+func (c *change) end() error {
+	t := &c.plane.tables
+	for i, f := range []*family{t.v4, t.v6} {
+		f.fitNets()
+		if len(c.full[i]) > 0 {
+			name := []string{bpfMapBans4, bpfMapBans6}[i]
+			c.errs = append(c.errs, &FullError{Table: name, Capacity: uint32(f.limit), Prefixes: c.full[i]})
+		}
+	}
+	return errors.Join(c.errs...)
+}
+
+func checkRule(r *decision.Rule) error {
 	if err := checkPrefix(r.Prefix); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package loader
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/netip"
 
@@ -35,6 +36,9 @@ type family struct {
 	cidr  *table.Cells // the /24s that the trie touches; nil for IPv6
 	nets  *nets        // nil for IPv6
 	known prefixes     // what is in the trie
+
+	planned int    // hosts that will be in the table when the running Ban is done
+	touched uint64 // see touch
 }
 
 // prefixes is what packets are made to look for in a trie. It knows the lengths.
@@ -112,11 +116,20 @@ func (f *family) size() int { return f.hosts.size() + len(f.known.in) }
 func (f *family) put(entries []entry) (full []netip.Prefix, err error) {
 	few := len(entries) <= f.hosts.slots()/fewSlots
 	if !few {
-		f.resize(f.newHosts(entries))
+		f.expect(len(entries), func(yield func(netip.Prefix) bool) {
+			for i := range entries {
+				if !yield(entries[i].prefix) {
+					return
+				}
+			}
+		})
 	}
 	var rest []entry
 	var errs []error
-	for _, e := range entries {
+	for i, e := range entries {
+		if i%together == 0 {
+			f.touch(entries[i:min(i+together, len(entries))])
+		}
 		placed, room, err := f.putHost(e)
 		if err != nil {
 			errs = append(errs, err)
@@ -146,21 +159,36 @@ func (f *family) resize(more int) {
 	}
 }
 
-// newHosts returns how many of the entries will need a slot, or more when there is room for that.
-func (f *family) newHosts(entries []entry) int {
-	most := min(len(entries), max(f.limit-f.size(), 0))
-	if f.log2For(most) <= f.hosts.log2 && !f.front.worn(f.size()+most) {
-		return most
-	}
-	n := 0
-	for _, e := range entries {
-		if e.prefix.IsSingleIP() {
-			if _, ok := f.hosts.find(e.prefix.Addr()); !ok {
-				n++
-			}
+// together is how many entries' memory is fetched at once: about as much as a processor can wait for.
+const together = 16
+
+// touch fetches the memory that putting entries will change, most of which is in no cache when the
+// tables are large. The sum keeps the compiler from leaving the reads out.
+func (f *family) touch(entries []entry) {
+	for i := range entries {
+		if p := entries[i].prefix; p.IsSingleIP() {
+			f.touched += f.hosts.touch(p.Addr()) + f.front.touch(p.Addr())
 		}
 	}
-	return min(n, most)
+}
+
+// expect makes room for prefixes that are about to be put, of which there are n, and returns how many of
+// them may need a slot.
+func (f *family) expect(n int, all iter.Seq[netip.Prefix]) int {
+	most := min(n, max(f.limit-f.size(), 0))
+	if f.log2For(most) > f.hosts.log2 || f.front.worn(f.size()+most) {
+		hosts := 0
+		for p := range all {
+			if p.IsSingleIP() {
+				if _, ok := f.hosts.find(p.Addr()); !ok {
+					hosts++
+				}
+			}
+		}
+		most = min(most, hosts)
+	}
+	f.resize(most)
+	return most
 }
 
 // putHost puts an entry into the host table when it belongs there.
@@ -307,6 +335,7 @@ func (f *family) log2For(more int) int {
 
 // fit makes room for more hosts, or gives some back, when that is worth it.
 func (f *family) fit(more int) error {
+	more = max(more, f.planned-f.hosts.size())
 	want := f.log2For(more)
 	used := f.hosts.size() + f.hosts.tombstones()
 	switch {

@@ -9,6 +9,8 @@ import (
 
 // front is the filter that says of most addresses that no ban touches them.
 type front interface {
+	// touch reads the memory that add will change for a host, and returns something of it.
+	touch(netip.Addr) uint64
 	// add is called after the entry is in force, and makes packets look for it.
 	add(netip.Prefix)
 	// remove is called after the entry is gone.
@@ -35,9 +37,10 @@ func newFront4(half []uint64, n int) (front, error) {
 	return &front4{Cells: cells, shift: shift}, nil
 }
 
-func (f *front4) add(p netip.Prefix)    { f.Add(range4(p)) }
-func (f *front4) remove(p netip.Prefix) { f.Remove(range4(p)) }
-func (f *front4) scale() uint8          { return f.shift }
+func (f *front4) touch(a netip.Addr) uint64 { return f.Touch(table.Key4Of(a)) }
+func (f *front4) add(p netip.Prefix)        { f.Add(range4(p)) }
+func (f *front4) remove(p netip.Prefix)     { f.Remove(range4(p)) }
+func (f *front4) scale() uint8              { return f.shift }
 
 // worn allows for a quarter of the entries, so that a set that stays at one size does not go to and fro.
 func (f *front4) worn(n int) bool {
@@ -86,6 +89,9 @@ func bitLen(words int) int {
 	}
 	return n
 }
+
+// touch does nothing: setting a bit waits for nothing that comes after it.
+func (f *front6) touch(netip.Addr) uint64 { return 0 }
 
 func (f *front6) add(p netip.Prefix) {
 	f.added++

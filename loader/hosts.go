@@ -13,6 +13,7 @@ import (
 
 // hosts is a table of banned hosts, of either family.
 type hosts interface {
+	touch(netip.Addr) uint64 // see table.Hosts
 	find(netip.Addr) (table.Entry, bool)
 	put(netip.Addr, table.Entry) bool
 	remove(netip.Addr) bool
@@ -30,6 +31,7 @@ type hosted[K comparable] struct {
 	addr func(K) netip.Addr
 }
 
+func (h hosted[K]) touch(a netip.Addr) uint64              { return h.t.Touch(h.key(a)) }
 func (h hosted[K]) find(a netip.Addr) (table.Entry, bool)  { return h.t.Find(h.key(a)) }
 func (h hosted[K]) put(a netip.Addr, e table.Entry) bool   { return h.t.Put(h.key(a), e) }
 func (h hosted[K]) remove(a netip.Addr) bool               { return h.t.Remove(h.key(a)) }

@@ -275,3 +275,43 @@ func TestASwapGivesEveryHostItsNewBanAndKeepsItsHits(t *testing.T) {
 		})
 	}
 }
+
+// A large load makes room once and comes in pieces; a renewal of the same makes none.
+func TestALargeLoadComesInPiecesAndARenewalMakesNoRoom(t *testing.T) {
+	const n = 3*piece + 17
+	for _, family := range []string{"v4", "v6"} {
+		t.Run(family, func(t *testing.T) {
+			p := mustOpen(t, Options{Dir: pinDir(t)})
+			f := p.tables.family(host(scattered(family, 0)))
+			all := func(yield func(decision.Rule) bool) {
+				for i := range n {
+					if !yield(decision.Rule{Prefix: host(scattered(family, i)), DecisionID: uint64(i + 1), Until: inAnHour()}) {
+						return
+					}
+				}
+			}
+			if err := p.BanAll(n, all); err != nil {
+				t.Fatal(err)
+			}
+			log2 := f.hosts.log2
+			if want := f.kind.log2For(n); f.size() != n || log2 != want || f.planned != 0 {
+				t.Fatalf("%d entries in 2^%d lines, %d planned; want %d in 2^%d, none", f.size(), log2, f.planned, n, want)
+			}
+			if err := p.Ban(slices.Collect(all)); err != nil {
+				t.Fatal(err)
+			}
+			if f.size() != n || f.hosts.log2 != log2 {
+				t.Errorf("after a renewal %d entries in 2^%d lines, want %d in 2^%d", f.size(), f.hosts.log2, n, log2)
+			}
+			for _, i := range []int{0, piece, n - 1} {
+				got, ok, err := p.BanHit(host(scattered(family, i)))
+				if err != nil || !ok || got.DecisionID != uint64(i+1) {
+					t.Errorf("ban %d = %+v, %v, %v", i, got, ok, err)
+				}
+				if reason := mustReason(t, p, scattered(family, i)); reason != "dropped" {
+					t.Errorf("source %d is %q, want dropped", i, reason)
+				}
+			}
+		})
+	}
+}

@@ -124,6 +124,12 @@ func (c *Cells) Reset() {
 	clear(c.counts)
 }
 
+// Touch reads the memory that Add and Remove change for an address, and returns something of it.
+func (c *Cells) Touch(addr uint32) uint64 {
+	cell := addr >> c.shift
+	return atomic.LoadUint64(&c.words[cell/64]) + uint64(c.counts[cell])
+}
+
 // Has says whether the bit of the address is set.
 func (c *Cells) Has(addr uint32) bool {
 	cell := addr >> c.shift

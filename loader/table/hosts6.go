@@ -127,6 +127,12 @@ func (h *Hosts6) entry(slot int, meta uint64) Entry {
 	return e
 }
 
+// Touch reads what Find and Put will need first: see Hosts.
+func (h *Hosts6) Touch(k Key6) uint64 {
+	line := Hash6(k, h.key, h.log2)
+	return h.mem.load(line*LineWords) + h.ids[line*Slots6]
+}
+
 // Find returns the entry of this address, also one that is over.
 func (h *Hosts6) Find(k Key6) (Entry, bool) {
 	slot, _ := h.locate(k)

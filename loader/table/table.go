@@ -63,6 +63,9 @@ func entry(state uint64) Entry {
 
 // Hosts is what Hosts4 and Hosts6 have in common.
 type Hosts[K comparable] interface {
+	// Touch reads the memory that Find and Put look at first, and returns something of it. Who touches
+	// some addresses, which the processor does all at once, waits for each of them no more.
+	Touch(K) uint64
 	// Find returns the entry of this address, also one that is over.
 	Find(K) (Entry, bool)
 	// Put writes the entry of this address. One that is there already changes in one store and keeps
