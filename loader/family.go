@@ -217,17 +217,15 @@ func (f *family) putHost(e entry) (placed, room bool, err error) {
 
 // putTrie puts entries into the trie, of which so many may be new.
 func (f *family) putTrie(entries []entry, room int) (full []netip.Prefix, err error) {
+	prefixes := make([]netip.Prefix, len(entries))
+	for i, e := range entries {
+		prefixes[i] = e.prefix
+	}
+	hits, errHits := f.trieHits(prefixes) // without them the entries are in force all the same
 	fits := entries[:0]
 	for _, e := range entries {
-		switch known := f.known.has(e.prefix); {
-		case known:
-			old, ok, err := f.trie.find(e.prefix)
-			if err != nil {
-				return full, err
-			}
-			if e.Hits = 0; ok {
-				e.Hits = old.Hits
-			}
+		switch e.Hits = hits[e.prefix]; {
+		case f.known.has(e.prefix):
 		case room <= 0:
 			full = append(full, e.prefix)
 			continue
@@ -237,7 +235,7 @@ func (f *family) putTrie(entries []entry, room int) (full []netip.Prefix, err er
 		fits = append(fits, e)
 	}
 	if len(fits) == 0 {
-		return full, nil
+		return full, errHits
 	}
 	noRoom, err := f.trie.put(fits)
 	refused := map[netip.Prefix]bool{}
@@ -249,7 +247,38 @@ func (f *family) putTrie(entries []entry, room int) (full []netip.Prefix, err er
 			f.learn(in)
 		}
 	}
-	return append(full, noRoom...), err
+	return append(full, noRoom...), errors.Join(errHits, err)
+}
+
+// trieHits returns the hits of those that are in the trie, walking through it once at most.
+func (f *family) trieHits(prefixes []netip.Prefix) (map[netip.Prefix]uint64, error) {
+	hits, rest := map[netip.Prefix]uint64{}, map[netip.Prefix]bool{}
+	for _, p := range prefixes {
+		if !f.known.has(p) {
+			continue
+		}
+		e, own, err := f.trie.own(p)
+		switch {
+		case err != nil:
+			return hits, err
+		case own:
+			hits[p] = e.Hits
+		default:
+			rest[p] = true
+		}
+	}
+	if len(rest) == 0 {
+		return hits, nil
+	}
+	for e, err := range f.trie.all() {
+		if err != nil {
+			return hits, err
+		}
+		if rest[e.prefix] {
+			hits[e.prefix] = e.Hits
+		}
+	}
+	return hits, nil
 }
 
 // written returns what is in the trie where an entry was to be put, which may be another one: after a

@@ -150,33 +150,61 @@ func (p *Plane) entries(f *family) iter.Seq2[entry, error] {
 		if !p.walkHosts(f, yield) {
 			return
 		}
-		inTrie := 0
-		for e, err := range f.trie.all() {
-			if err == nil {
-				inTrie++
-				e.Hits += p.meet(f, e)
-			}
-			if !yield(e, err) {
-				return
-			}
+		inTrie, more, err := p.walkTrie(f, yield)
+		if !more {
+			return
 		}
-		if err := p.miss(f, inTrie); err != nil {
+		if err = errors.Join(err, p.miss(f, inTrie)); err != nil {
 			yield(entry{}, err)
 		}
 	}
 }
 
-// meet makes packets look for an entry of the trie, in case it was put there or changed by hand, and returns
-// what was counted elsewhere.
-func (p *Plane) meet(f *family, e entry) (hits uint64) {
+// walkTrie yields the entries of the trie, counts them and says whether to go on.
+func (p *Plane) walkTrie(f *family, yield func(entry, error) bool) (n int, more bool, err error) {
+	changed := map[netip.Prefix]bool{}
+	defer func() { err = p.learn(f, changed) }()
+	for e, err := range f.trie.all() {
+		if err == nil {
+			n++
+			hits, isChanged := p.meet(f, e)
+			if e.Hits += hits; isChanged {
+				changed[e.prefix] = true
+			}
+		}
+		if !yield(e, err) {
+			return n, false, nil
+		}
+	}
+	return n, true, nil
+}
+
+// meet returns what of an entry of the trie was counted elsewhere, and whether it was put there or changed
+// by hand.
+func (p *Plane) meet(f *family, e entry) (hits uint64, changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if have, ok := f.known.in[e.prefix]; p.lock != nil && (!ok || have != termsOf(e)) {
-		if e, ok, err := f.trie.find(e.prefix); ok && err == nil { // it may be another one by now, or gone
+	have, ok := f.known.in[e.prefix]
+	return f.nets.hits(e.prefix), p.lock != nil && (!ok || have != termsOf(e))
+}
+
+// learn makes packets look for entries that were put into the trie or changed by hand. It walks through it
+// once for all of them: they may be others by now, or gone.
+func (p *Plane) learn(f *family, changed map[netip.Prefix]bool) error {
+	if len(changed) == 0 {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for e, err := range f.trie.all() {
+		if err != nil {
+			return err
+		}
+		if changed[e.prefix] {
 			f.learn(e)
 		}
 	}
-	return f.nets.hits(e.prefix)
+	return nil
 }
 
 // miss ends what was taken out of the trie by hand, which had so many entries when they were read.

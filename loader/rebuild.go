@@ -54,11 +54,10 @@ func (f *family) retire(old *hostTable, next *rebuilt) error {
 			f.hosts.addHits(addr, e.Hits)
 		}
 	}
-	var errs []error
+	hits, err := f.trieHits(next.moved)
+	errs := []error{err}
 	for _, p := range next.moved {
-		if e, ok, err := f.trie.find(p); ok && err == nil && e.Hits > 0 {
-			f.hosts.addHits(p.Addr(), e.Hits)
-		}
+		f.hosts.addHits(p.Addr(), hits[p])
 		errs = append(errs, f.forget(p))
 	}
 	if old.log2 != f.hosts.log2 {
@@ -156,8 +155,10 @@ func (r *rebuilt) place(e entry) {
 func (r *rebuilt) seat(e entry) {
 	e.Hits = 0 // they come once the old table counts no more
 	if !r.hosts.put(e.prefix.Addr(), e.Entry) {
-		if old, ok, err := r.family.find(e.prefix); ok && err == nil {
+		if old, ok := r.family.hosts.find(e.prefix.Addr()); ok {
 			e.Hits = old.Hits
+		} else if hits, err := r.trieHits([]netip.Prefix{e.prefix}); err == nil {
+			e.Hits = hits[e.prefix]
 		}
 		r.rest = append(r.rest, e)
 		r.left[e.prefix] = true
@@ -176,15 +177,15 @@ func (r *rebuilt) carry(p netip.Prefix, replaced bool) error {
 	if r.left[p] {
 		return nil
 	}
-	e, ok, err := r.trie.find(p)
+	e, own, err := r.trie.own(p)
 	if err != nil {
 		return err
 	}
 	switch e.Hits = 0; {
-	case replaced || ok && !e.foreign && r.placed(p):
+	case replaced || own && r.placed(p):
 		r.moved = append(r.moved, p)
 		return nil
-	case ok && !e.foreign && r.hosts.put(p.Addr(), e.Entry):
+	case own && r.hosts.put(p.Addr(), e.Entry):
 		r.moved = append(r.moved, p)
 	}
 	r.front.add(p)

@@ -24,8 +24,10 @@ type trie interface {
 	put([]entry) (full []netip.Prefix, err error)
 	// remove takes out the entry of exactly this prefix, if there is one.
 	remove(netip.Prefix) error
-	// find looks up the entry of exactly this prefix.
+	// find looks up the entry of exactly this prefix. It walks through the trie where own does not tell.
 	find(netip.Prefix) (entry, bool, error)
+	// own looks up the entry of exactly this prefix, unless it was made by hand.
+	own(netip.Prefix) (entry, bool, error)
 	all() iter.Seq2[entry, error]
 }
 
@@ -64,15 +66,9 @@ func (t lpm[K]) remove(p netip.Prefix) error {
 // find asks the kernel, which answers with the longest match. That tells its own length, unless it was
 // made by hand: then only the keys themselves say.
 func (t lpm[K]) find(p netip.Prefix) (entry, bool, error) {
-	k, v := t.key(p), bpfBan{}
-	err := t.m.Lookup(&k, &v)
-	switch {
-	case errors.Is(err, ebpf.ErrKeyNotExist):
-		return entry{}, false, nil
-	case err != nil:
-		return entry{}, false, fmt.Errorf("look up %s: %w", p, err)
-	case v.Prefixlen != 0 || p.Bits() == 0:
-		return entryOf(p, v), int(v.Prefixlen) == p.Bits(), nil
+	e, match, err := t.longest(p)
+	if err != nil || match != byHand {
+		return e, match == exact, err
 	}
 	for e, err := range t.all() {
 		if err != nil || e.prefix == p {
@@ -80,6 +76,37 @@ func (t lpm[K]) find(p netip.Prefix) (entry, bool, error) {
 		}
 	}
 	return entry{}, false, nil
+}
+
+func (t lpm[K]) own(p netip.Prefix) (entry, bool, error) {
+	e, match, err := t.longest(p)
+	return e, match == exact && !e.foreign, err
+}
+
+// match is what the longest match of a prefix is.
+type match uint8
+
+const (
+	none   match = iota // or a shorter prefix
+	exact               // the prefix itself
+	byHand              // no telling
+)
+
+// longest reads the longest match of a prefix.
+func (t lpm[K]) longest(p netip.Prefix) (entry, match, error) {
+	k, v := t.key(p), bpfBan{}
+	err := t.m.Lookup(&k, &v)
+	switch {
+	case errors.Is(err, ebpf.ErrKeyNotExist):
+		return entry{}, none, nil
+	case err != nil:
+		return entry{}, none, fmt.Errorf("look up %s: %w", p, err)
+	case v.Prefixlen == 0 && p.Bits() > 0:
+		return entry{}, byHand, nil
+	case int(v.Prefixlen) == p.Bits():
+		return entryOf(p, v), exact, nil
+	}
+	return entry{}, none, nil
 }
 
 func (t lpm[K]) all() iter.Seq2[entry, error] {
