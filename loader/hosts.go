@@ -40,9 +40,13 @@ func (h hosted[K]) size() int                              { return h.t.Len() }
 func (h hosted[K]) slots() int                             { return h.t.Slots() }
 func (h hosted[K]) tombstones() int                        { return h.t.Tombstones() }
 func (h hosted[K]) all() iter.Seq2[netip.Addr, table.Entry] {
+	return addressed(h.t.All(), h.addr)
+}
+
+func addressed[K any](all iter.Seq2[K, table.Entry], addr func(K) netip.Addr) iter.Seq2[netip.Addr, table.Entry] {
 	return func(yield func(netip.Addr, table.Entry) bool) {
-		for k, e := range h.t.All() {
-			if !yield(h.addr(k), e) {
+		for k, e := range all {
+			if !yield(addr(k), e) {
 				return
 			}
 		}
@@ -64,6 +68,7 @@ type hostKind struct {
 	keys    func(log2 int) int // of the map, for a table of 2^log2 lines
 	log2For func(n int) int    // for n entries
 	open    func(words []uint64, log2 int, key [2]uint64) (hosts, error)
+	salvage func(words []uint64, log2 int, key [2]uint64) (iter.Seq2[netip.Addr, table.Entry], error)
 }
 
 // Sizes of a host table, as log2 of its lines.
@@ -80,6 +85,10 @@ func kind4() hostKind {
 			t, err := table.NewHosts4(words, log2, key)
 			return hosted[uint32]{t, table.Key4Of, table.Addr4}, err
 		},
+		salvage: func(words []uint64, log2 int, key [2]uint64) (iter.Seq2[netip.Addr, table.Entry], error) {
+			all, err := table.Salvage4(words, log2, key)
+			return addressed(all, table.Addr4), err
+		},
 	}
 }
 
@@ -90,6 +99,10 @@ func kind6() hostKind {
 		open: func(words []uint64, log2 int, key [2]uint64) (hosts, error) {
 			t, err := table.NewHosts6(words, log2, key)
 			return hosted[table.Key6]{t, table.Key6Of, table.Key6.Addr}, err
+		},
+		salvage: func(words []uint64, log2 int, key [2]uint64) (iter.Seq2[netip.Addr, table.Entry], error) {
+			all, err := table.Salvage6(words, log2, key)
+			return addressed(all, table.Key6.Addr), err
 		},
 	}
 }

@@ -3,6 +3,7 @@ package loader
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 
 	"github.com/cilium/ebpf"
@@ -77,6 +78,10 @@ func (f *family) open() error {
 		return fmt.Errorf("open the host table: %w", err)
 	default:
 		f.hosts, err = f.kind.openHostTable(m, int(f.view.table), f.key, false)
+		if errors.Is(err, table.ErrDamaged) {
+			f.log.Warn("host table damaged: what can be read of it moves to a new one", "err", err)
+			f.hosts, err = f.salvage()
+		}
 	}
 	if err != nil {
 		return err
@@ -112,13 +117,6 @@ func (f *family) mark() error {
 			trie[e.prefix] = e
 		}
 	}
-	// A writer that died while it moved a host has left two entries. They go after the walk, which
-	// would begin again at one that is gone.
-	for p := range moved {
-		if err := f.trie.remove(p); err != nil {
-			return err
-		}
-	}
 	next, err := f.newFront(f.half[1-f.view.half], f.hosts.size()+len(trie))
 	if err != nil {
 		return err
@@ -135,10 +133,65 @@ func (f *family) mark() error {
 		}
 	}
 	f.show(view{scale: f.front.scale(), half: 1 - f.view.half, table: uint8(f.hosts.log2), flags: f.flags()})
+	if err := f.sync(); err != nil {
+		return err
+	}
+	// A writer that died while it moved a host has left two entries. They go now that every packet looks
+	// for the other one.
+	for p := range moved {
+		if err := f.trie.remove(p); err != nil {
+			return err
+		}
+	}
 	if f.cidr != nil {
 		f.cidr.Trim()
 	}
-	return f.sync()
+	return nil
+}
+
+// salvage moves what can be read of a damaged host table to a new one, of another size: packets look at
+// the old one until a view shows the new one.
+func (f *family) salvage() (*hostTable, error) {
+	found, err := f.readDamaged()
+	if err != nil {
+		return nil, err
+	}
+	log2 := f.kind.log2For(len(found))
+	if log2 == int(f.view.table) {
+		log2++
+	}
+	next, err := f.kind.newHostTable(f.spec, log2, f.key)
+	if err != nil {
+		return nil, err
+	}
+	var rest []entry
+	for addr, e := range found {
+		if !next.put(addr, e) {
+			rest = append(rest, entry{prefix: netip.PrefixFrom(addr, addr.BitLen()), Entry: e})
+		}
+	}
+	if full, err := f.trie.put(rest); err != nil || len(full) > 0 {
+		f.log.Warn("no room for all hosts of a damaged table", "hosts", len(rest), "full", len(full), "err", err)
+	}
+	return next, nil
+}
+
+// readDamaged reads the host table in use, which is damaged.
+func (f *family) readDamaged() (map[netip.Addr]table.Entry, error) {
+	var m *ebpf.Map
+	if err := f.outer.Lookup(uint32(f.view.table), &m); err != nil {
+		return nil, fmt.Errorf("open the damaged host table: %w", err)
+	}
+	defer m.Close()
+	mem, err := mapMemory(m, true)
+	if err != nil {
+		return nil, err
+	}
+	all, err := f.kind.salvage(mem.words, int(f.view.table), f.key)
+	if err != nil {
+		return nil, errors.Join(err, mem.unmap())
+	}
+	return maps.Collect(all), mem.unmap()
 }
 
 func (t *tables) close() error {

@@ -52,20 +52,13 @@ func Log2For4(n, least, most int) int {
 
 // NewHosts4 makes a table of 2^log2 buckets in mem, which holds Lines4(log2) lines or more, and takes
 // over what is in there: new memory is all zero. It fails when an entry is where no reader would find
-// it, which means that the key is another one or the memory was damaged.
+// it (ErrDamaged), which means that the key is another one or the memory was damaged.
 func NewHosts4(mem []uint64, log2 int, key [2]uint64) (*Hosts4, error) {
-	m, err := newMemory(mem, Lines4(log2), log2, key)
+	h, err := hosts4Over(mem, log2, key)
 	if err != nil {
-		return nil, fmt.Errorf("make IPv4 host table: %w", err)
+		return nil, err
 	}
-	slots := Slots4 << log2
-	h := &Hosts4{
-		mem:  m,
-		half: unsafe.Slice((*uint32)(unsafe.Pointer(&m.words[0])), 2*len(m.words)),
-		ids:  make([]uint64, slots),
-		key:  key, log2: log2,
-	}
-	for slot := range slots {
+	for slot := range h.ids {
 		word := h.load(slot)
 		addr := uint32(word >> 32)
 		switch {
@@ -73,13 +66,36 @@ func NewHosts4(mem []uint64, log2 int, key [2]uint64) (*Hosts4, error) {
 			h.tombs++
 		case addr != 0:
 			if at, _ := h.locate(addr); at != slot {
-				return nil, fmt.Errorf("take over IPv4 host table: %s in slot %d of bucket %d cannot be found there",
-					Addr4(addr), slot%Slots4, slot/Slots4)
+				return nil, fmt.Errorf("take over IPv4 host table: %w: no reader finds %s in slot %d of bucket %d",
+					ErrDamaged, Addr4(addr), slot%Slots4, slot/Slots4)
 			}
 			h.live++
 		}
 	}
 	return h, nil
+}
+
+func hosts4Over(mem []uint64, log2 int, key [2]uint64) (*Hosts4, error) {
+	m, err := newMemory(mem, Lines4(log2), log2, key)
+	if err != nil {
+		return nil, fmt.Errorf("make IPv4 host table: %w", err)
+	}
+	return &Hosts4{
+		mem:  m,
+		half: unsafe.Slice((*uint32)(unsafe.Pointer(&m.words[0])), 2*len(m.words)),
+		ids:  make([]uint64, Slots4<<log2),
+		key:  key, log2: log2,
+	}, nil
+}
+
+// Salvage4 returns what a table holds that NewHosts4 finds damaged, also where no reader finds it. An
+// address may come twice; the one that readers find comes last.
+func Salvage4(mem []uint64, log2 int, key [2]uint64) (iter.Seq2[uint32, Entry], error) {
+	h, err := hosts4Over(mem, log2, key)
+	if err != nil {
+		return nil, err
+	}
+	return salvage(h), nil
 }
 
 // at is the word of a slot.

@@ -53,22 +53,21 @@ func Log2For6(n, least, most int) int {
 }
 
 // NewHosts6 makes a table of 2^log2 lines in mem, which holds as many or more, and takes over what is
-// in there: new memory is all zero. It fails when an entry is where no reader would find it, which
-// means that the key is another one or the memory was damaged.
+// in there: new memory is all zero. It fails when an entry is where no reader would find it
+// (ErrDamaged), which means that the key is another one or the memory was damaged.
 func NewHosts6(mem []uint64, log2 int, key [2]uint64) (*Hosts6, error) {
-	m, err := newMemory(mem, Lines6(log2), log2, key)
+	h, err := hosts6Over(mem, log2, key)
 	if err != nil {
-		return nil, fmt.Errorf("make IPv6 host table: %w", err)
+		return nil, err
 	}
-	h := &Hosts6{mem: m, ids: make([]uint64, Slots6<<log2), key: key, log2: log2}
 	for slot := range h.ids {
 		meta := h.word(slot, meta6)
 		switch {
 		case live6(meta):
 			k := h.slotKey(slot)
 			if at, _ := h.locate(k); at != slot {
-				return nil, fmt.Errorf("take over IPv6 host table: %s in slot %d of line %d cannot be found there",
-					k.Addr(), slot%Slots6, slot/Slots6)
+				return nil, fmt.Errorf("take over IPv6 host table: %w: no reader finds %s in slot %d of line %d",
+					ErrDamaged, k.Addr(), slot%Slots6, slot/Slots6)
 			}
 			h.live++
 		case meta != 0 && slot%Slots6 == last6:
@@ -76,6 +75,23 @@ func NewHosts6(mem []uint64, log2 int, key [2]uint64) (*Hosts6, error) {
 		}
 	}
 	return h, nil
+}
+
+func hosts6Over(mem []uint64, log2 int, key [2]uint64) (*Hosts6, error) {
+	m, err := newMemory(mem, Lines6(log2), log2, key)
+	if err != nil {
+		return nil, fmt.Errorf("make IPv6 host table: %w", err)
+	}
+	return &Hosts6{mem: m, ids: make([]uint64, Slots6<<log2), key: key, log2: log2}, nil
+}
+
+// Salvage6 is Salvage4 for IPv6.
+func Salvage6(mem []uint64, log2 int, key [2]uint64) (iter.Seq2[Key6, Entry], error) {
+	h, err := hosts6Over(mem, log2, key)
+	if err != nil {
+		return nil, err
+	}
+	return salvage(h), nil
 }
 
 func live6(meta uint64) bool {

@@ -145,7 +145,7 @@ func TestATableOfAnotherKeyOrOfTooLittleMemoryIsRefused(t *testing.T) {
 		key        [2]uint64
 		want       string
 	}{
-		{"another key", filled4, filled6, 4, mixingKey(), "cannot be found there"},
+		{"another key", filled4, filled6, 4, mixingKey(), "no reader finds"},
 		{"an even key", filled4, filled6, 4, [2]uint64{1, 2}, "must be odd"},
 		{"too little memory", filled4[1:], filled6[1:], 4, testKey(), "2^4 lines need"},
 		{"too few lines", filled4, filled6, 0, testKey(), "use 2^1 to 2^28"},

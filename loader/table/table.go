@@ -16,6 +16,7 @@
 package table
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"math/bits"
@@ -37,6 +38,9 @@ const (
 	classShift = 28
 	removed    = MaxClass << classShift
 )
+
+// ErrDamaged says that the memory of a table holds an entry where no reader finds it.
+var ErrDamaged = errors.New("entry out of place")
 
 // Entry is one banned host.
 type Entry struct {
@@ -132,4 +136,20 @@ func log2For(n, slots, least, most int) int {
 
 func log2Ceil(n int) int {
 	return bits.Len(uint(n - 1))
+}
+
+// salvage goes through the entries wherever they are, and then once more through those that are found.
+func salvage[K comparable](h Hosts[K]) iter.Seq2[K, Entry] {
+	return func(yield func(K, Entry) bool) {
+		for k, e := range h.All() {
+			if e.valid() && !yield(k, e) {
+				return
+			}
+		}
+		for k := range h.All() {
+			if e, ok := h.Find(k); ok && e.valid() && !yield(k, e) {
+				return
+			}
+		}
+	}
 }
