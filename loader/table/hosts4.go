@@ -65,7 +65,7 @@ func NewHosts4(mem []uint64, log2 int, key [2]uint64) (*Hosts4, error) {
 		case addr == 0 && word != 0 && slot%Slots4 == last4:
 			h.tombs++
 		case addr != 0:
-			if at, _ := h.locate(addr); at != slot {
+			if at, _ := h.locate(addr); at != slot && h.load(slot) == word {
 				return nil, fmt.Errorf("take over IPv4 host table: %w: no reader finds %s in slot %d of bucket %d",
 					ErrDamaged, Addr4(addr), slot%Slots4, slot/Slots4)
 			}

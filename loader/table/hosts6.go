@@ -65,7 +65,7 @@ func NewHosts6(mem []uint64, log2 int, key [2]uint64) (*Hosts6, error) {
 		switch {
 		case live6(meta):
 			k := h.slotKey(slot)
-			if at, _ := h.locate(k); at != slot {
+			if at, _ := h.locate(k); at != slot && h.word(slot, meta6) == meta {
 				return nil, fmt.Errorf("take over IPv6 host table: %w: no reader finds %s in slot %d of line %d",
 					ErrDamaged, k.Addr(), slot%Slots6, slot/Slots6)
 			}
@@ -230,12 +230,17 @@ func (h *Hosts6) AddHits(k Key6, n uint64) bool {
 	}
 }
 
-// All goes through the entries in the order of memory: see Hosts.
+// All goes through the entries in the order of memory: see Hosts. Another process may change them
+// meanwhile: a slot that gets another address while it is read is left out.
 func (h *Hosts6) All() iter.Seq2[Key6, Entry] {
 	return func(yield func(Key6, Entry) bool) {
 		for slot := range h.ids {
 			meta := h.word(slot, meta6)
-			if live6(meta) && !yield(h.slotKey(slot), h.entry(slot, meta)) {
+			if !live6(meta) {
+				continue
+			}
+			k, e := h.slotKey(slot), h.entry(slot, meta)
+			if h.word(slot, meta6)>>32 == meta>>32 && !yield(k, e) {
 				return
 			}
 		}

@@ -125,6 +125,39 @@ func TestALookupIsRightWhateverTheWriterDoesBetweenItsLoads(t *testing.T) {
 	}
 }
 
+// Another process reads the table for its list of bans while the writer changes it.
+func TestAWalkShowsNoAddressThatNeverWasThere(t *testing.T) {
+	for loads := range 20 {
+		mem := make([]uint64, Lines6(1)*LineWords)
+		writer, err := NewHosts6(mem, 1, mixingKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := Key6{Hi: 1, Lo: 1}, Key6{Hi: 2, Lo: 2}
+		for Hash6(a, mixingKey(), 1) != Hash6(b, mixingKey(), 1) { // b takes the slot of a
+			b.Lo++
+		}
+		writer.Put(a, Entry{Expiry: 1})
+		reader, err := NewHosts6(mem, 1, mixingKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := loads
+		reader.mem.loading = func() {
+			if left == 0 {
+				writer.Remove(a)
+				writer.Put(b, Entry{Expiry: 1})
+			}
+			left--
+		}
+		for k := range reader.All() {
+			if k != a && k != b {
+				t.Errorf("after %d loads the walk shows %v, which never was in the table", loads, k)
+			}
+		}
+	}
+}
+
 const stressChanges = 200_000
 
 // stress has readers look without pause, on CPUs of their own if there are any, at a table that is

@@ -103,6 +103,8 @@ type memory struct {
 	words []uint64
 	// stored, unless nil, runs after every store: tests look there at what a reader would see.
 	stored func()
+	// loading, unless nil, runs before every load: tests change there what a reader is about to see.
+	loading func()
 }
 
 // newMemory takes the words of a table of that many lines, checking what all tables need.
@@ -117,6 +119,9 @@ func newMemory(mem []uint64, lines, log2 int, key [2]uint64) (memory, error) {
 }
 
 func (m *memory) load(i int) uint64 {
+	if m.loading != nil {
+		m.loading()
+	}
 	return atomic.LoadUint64(&m.words[i])
 }
 
