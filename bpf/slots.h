@@ -36,7 +36,8 @@ static __always_inline __u64 hash_key16(__u64 high, __u64 low, __u32 salt)
 }
 
 /* Returns USED and the index of the slot that has the tag (fingerprint and window), or 0. Without a
- * branch: which slot it is, the processor could not foresee. */
+ * branch: which slot it is, the processor could not foresee. Two CPUs that enter a key at once may
+ * give it two slots; then it is the last one that counts. */
 static __always_inline __u32 find_slot(const struct meter_line *line, __u64 tag)
 {
 	__u32 where = 0;
@@ -48,7 +49,7 @@ static __always_inline __u32 find_slot(const struct meter_line *line, __u64 tag)
 		same = same << 1 >> (SLOT_WINDOW + 1);
 		same = (same - 1) >> 63; /* 1 when it was 0 */
 		barrier_var(same);
-		where |= (USED + i) & (__u32)-same;
+		where += (USED + i - where) & (__u32)-same;
 	}
 	return where;
 }
