@@ -87,7 +87,7 @@ static __always_inline __u64 count_up(struct meter *meter, const struct look *lo
 		if (meter->unit == UNIT_PORTS)
 			units = new_ports(meter, look, place, 0);
 		slot = slot_at(line, place->index);
-		if ((*slot & SLOT_COUNT) + units <= SLOT_COUNT)
+		if ((*slot & SLOT_COUNT) <= SLOT_COUNT - HEADROOM)
 			__sync_fetch_and_add(slot, units);
 		return *(volatile __u64 *)slot;
 	}

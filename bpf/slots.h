@@ -20,6 +20,7 @@
 #define SLOT_KEY 0x7ffffffffULL /* fingerprint and window, once the count is shifted out */
 #define WINDOWS	 0x7ff		/* mask of the window's number in a slot */
 #define USED	 8		/* or-ed to the index of a slot that was found */
+#define HEADROOM (1 << 24)	/* left in a full count, for all CPUs that add at once */
 
 /* Hashes a key so that nobody without the secret can find two that meet: sums of products of secret
  * and key, then mixed. The low bits choose a line, the high ones are the fingerprint. */

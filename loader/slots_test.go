@@ -3,6 +3,8 @@ package loader
 import (
 	"net/netip"
 	"testing"
+
+	"gabion/userspace/meter"
 )
 
 const countMask = 1<<28 - 1 // of a slot
@@ -44,5 +46,21 @@ func TestAKeyInTwoSlotsIsCountedInOneOfThemAndNowhereElse(t *testing.T) {
 	}
 	if sum := after.Slot[one]&countMask + after.Slot[two]&countMask; sum != 2+5 {
 		t.Errorf("the two slots count %d together, want 7", sum)
+	}
+}
+
+func TestAFullCountLeavesRoomForAllThatAddAtOnce(t *testing.T) {
+	b := mustLoadMeter(t, 1000, perSecond(maxUnits<<leastShift, shed, func(m *meter.Meter) { m.Count = meter.Bytes }))
+	b.send(t, 1, udpFrom(offender4, 53))
+	index, line, at := b.line(t, offender4)
+	line.Slot[at] = line.Slot[at]&^countMask | countMask - 100
+	if err := b.MeterSlots.Put(index, &line); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.send(t, 5, udpFrom(offender4, 53)); got != 0 {
+		t.Errorf("%d of 5 packets far above the limit passed, want none", got)
+	}
+	if _, after, _ := b.line(t, offender4); after.Slot[at]&^(1<<63) != line.Slot[at] {
+		t.Errorf("the slot went from %#x to %#x: 100 units are less than what all CPUs may add at once", line.Slot[at], after.Slot[at])
 	}
 }
