@@ -30,7 +30,7 @@ func (d *Daemon) kernelEvents(ctx context.Context, handle func(kernel.Event)) er
 // meterEvent notes who was above which limit, and says so in the words of the source.
 func (d *Daemon) meterEvent(e loader.Event) kernel.Event {
 	out := kernel.Event{
-		Meter: e.Meter, Count: e.Count, Limit: e.Limit, Window: e.Window,
+		Time: e.Time, Meter: e.Meter, Count: e.Count, Limit: e.Limit, Window: e.Window,
 		Established: e.Established, Protocol: e.Protocol, Port: e.DstPort, Interface: e.Interface,
 	}
 	if !e.Prefix.IsValid() {

@@ -29,13 +29,14 @@ func metered() *Daemon {
 func TestOnlyAMeterPerSourceNamesASource(t *testing.T) {
 	comparer := cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
 	source := netip.MustParseAddr("192.0.2.7")
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
 		name  string
 		event loader.Event
 		want  kernel.Event
 	}{
-		{"per source", loader.Event{Meter: "own/rate", Source: source, Prefix: netip.MustParsePrefix("192.0.2.7/32"), Count: 501, Limit: 500, Window: time.Second, Protocol: "tcp", DstPort: 80, Established: true, Interface: "eth0"},
-			kernel.Event{Meter: "own/rate", Source: source, Count: 501, Limit: 500, Window: time.Second, Established: true, Protocol: "tcp", Port: 80, Interface: "eth0"}},
+		{"per source", loader.Event{Time: at, Meter: "own/rate", Source: source, Prefix: netip.MustParsePrefix("192.0.2.7/32"), Count: 501, Limit: 500, Window: time.Second, Protocol: "tcp", DstPort: 80, Established: true, Interface: "eth0"},
+			kernel.Event{Time: at, Meter: "own/rate", Source: source, Count: 501, Limit: 500, Window: time.Second, Established: true, Protocol: "tcp", Port: 80, Interface: "eth0"}},
 		{"per network", loader.Event{Meter: "own/rate", Prefix: netip.MustParsePrefix("192.0.2.0/24"), Count: 9, Protocol: "udp"},
 			kernel.Event{Meter: "own/rate", Range: netip.MustParsePrefix("192.0.2.0/24"), Count: 9, Protocol: "udp"}},
 		{"per port", loader.Event{Meter: "own/rate", Count: 9, DstPort: 80, Protocol: "tcp"},

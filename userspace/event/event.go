@@ -21,7 +21,7 @@ const (
 
 // Values of Event.ExpectMode.
 const (
-	Live   = 0 // event time is arrival time
+	Live   = 0 // event time is arrival time, or when the kernel saw it
 	Replay = 1 // event time is the log's own time
 )
 

@@ -21,6 +21,7 @@ const batchEvents = 256
 
 // Event says that a meter was over its limit for one key in one window.
 type Event struct {
+	Time        time.Time    // when the kernel wrote it; it may have waited, also for a daemon to run
 	Meter       string       // its name
 	Source      netip.Addr   // of a meter per source; else invalid
 	Range       netip.Prefix // of a meter per network; else invalid
@@ -108,14 +109,20 @@ func (s *Source) runStream(ctx context.Context, events chan<- Event, ended chan<
 	})
 }
 
+// event makes an event of the time at which the kernel saw it: two bursts that were hours apart while
+// no daemon ran are not one burst now.
 func (s *Source) event(e Event) *event.Event {
 	now := s.cfg.Now()
+	at := e.Time
+	if at.IsZero() || at.After(now) {
+		at = now
+	}
 	src := e.Interface
 	if src == "" {
 		src = "kernel"
 	}
 	return &event.Event{
-		Type: event.Log, ExpectMode: event.Live, Process: true, Time: now,
+		Type: event.Log, ExpectMode: event.Live, Process: true, Time: at,
 		Line: event.Line{
 			Raw: string(appendJSON(make([]byte, 0, 256), e)), Src: src, Time: now,
 			Labels: s.labels, Process: true, Module: "kernel",

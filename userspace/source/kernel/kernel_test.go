@@ -85,6 +85,22 @@ func TestEventsArriveInOrderAndRunEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// Events wait in the kernel while no daemon runs.
+func TestAnEventHappensWhenTheKernelSawIt(t *testing.T) {
+	s := mustNew(t, func(context.Context, func(Event)) error { return nil })
+	for _, tt := range []struct{ at, want time.Time }{
+		{noon.Add(-5 * time.Hour), noon.Add(-5 * time.Hour)},
+		{noon, noon},
+		{noon.Add(time.Second), noon}, // clocks that were set meanwhile
+		{time.Time{}, noon},
+	} {
+		e := s.event(Event{Time: tt.at})
+		if !e.Time.Equal(tt.want) || !e.Line.Time.Equal(noon) {
+			t.Errorf("an event of %v that arrives at %v happens at %v and arrives at %v, want %v and the latter", tt.at, noon, e.Time, e.Line.Time, tt.want)
+		}
+	}
+}
+
 func TestRunEndsWhenTheEngineCloses(t *testing.T) {
 	s := mustNew(t, func(ctx context.Context, handle func(Event)) error {
 		for ctx.Err() == nil {
