@@ -225,7 +225,7 @@ static __always_inline enum verdict filter(void *ctx, const struct frame *frame,
 		return PASS;
 	seen = inspect(&cur, &pkt, clock);
 	outcome = seen & ((1 << OUTCOME_BITS) - 1);
-	if (is_metered(&pkt, outcome) && any_meters())
+	if (is_metered(&pkt, outcome) && any_meters(pkt.l4_proto))
 		return filter_metered(ctx, frame, &cur, &pkt, outcome, st, meter, drop);
 	if (account(st, frame, &pkt, outcome) == PASS)
 		return PASS;

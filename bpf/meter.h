@@ -225,15 +225,24 @@ static __always_inline int show_meters(struct look *look, __u32 answer)
 	return look->view.count;
 }
 
+/* Says whether some meter may count the packet. */
+static __always_inline int is_counted(const struct look *look)
+{
+	__u32 begins = TCP_SYN | MARK_CLOSED | MARK_HALF_OPEN;
+
+	return !(look->view.flags & METERS_NO_SEGMENTS) ||
+	       (look->marks & (MARK_TCP | begins)) != MARK_TCP;
+}
+
 /* Lets the meters count what is in look. Returns whether the packet is to be shed. Without prove
  * there is nothing to prove, as with answers. */
 static __always_inline int count_all(void *ctx, struct look *look, struct stats *st, clock_fn clock,
 				     prove_fn prove)
 {
-	__u32 shed, work;
+	__u32 count = is_counted(look) ? look->view.count : 0, shed, work;
 
 	look->now = clock(CLOCK_JIFFIES);
-	for (__u32 at = 0; at < METERS && at < look->view.count; at++)
+	for (__u32 at = 0; at < METERS && at < count; at++)
 		count_meter(at);
 	st->metered_full += look->full;
 	look->work |= to_prove(look);
@@ -286,12 +295,13 @@ static __always_inline int meter_packet(void *ctx, const struct frame *frame, __
 	return show_meters(look, 0) && count_all(ctx, look, st, clock, prove);
 }
 
-static __always_inline int any_meters(void)
+/* Says whether a packet of that protocol is for the meters. */
+static __always_inline int any_meters(__u8 l4_proto)
 {
 	__u32 zero = 0;
 	struct meter_view *shown = bpf_map_lookup_elem(&meter_view, &zero);
 
-	return shown && shown->count;
+	return shown && shown->count && !(l4_proto == IPPROTO_UDP && shown->flags & METERS_NO_UDP);
 }
 
 /* Says whether anything depends on what this machine sends. */

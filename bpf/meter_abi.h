@@ -81,6 +81,9 @@ struct meter {
 enum meter_flag {
 	METERS_HALF = 1,    /* the half of the places that is in use */
 	METERS_ANSWERS = 2, /* some count what this machine answers */
+	/* What arrives and none of them counts, so that it need not be looked at: */
+	METERS_NO_UDP = 4,
+	METERS_NO_SEGMENTS = 8, /* of TCP, without SYN */
 };
 
 /* Which meters are in force. Changes with one 8-byte store: new meters are written to the half that

@@ -222,8 +222,10 @@ type bpfMeterEvent struct {
 type bpfMeterFlag uint32
 
 const (
-	bpfMeterFlagMETERS_HALF    bpfMeterFlag = 1
-	bpfMeterFlagMETERS_ANSWERS bpfMeterFlag = 2
+	bpfMeterFlagMETERS_HALF        bpfMeterFlag = 1
+	bpfMeterFlagMETERS_ANSWERS     bpfMeterFlag = 2
+	bpfMeterFlagMETERS_NO_UDP      bpfMeterFlag = 4
+	bpfMeterFlagMETERS_NO_SEGMENTS bpfMeterFlag = 8
 )
 
 type bpfMeterLine struct {

@@ -109,6 +109,8 @@ func (s *meterSet) add(k bpfMeter, scans *[scanPlaces]bool) error {
 
 // show fills in the view.
 func (s *meterSet) show() {
+	const idle = bpfMeterFlagMETERS_NO_UDP | bpfMeterFlagMETERS_NO_SEGMENTS
+	s.view.Flags |= uint8(idle)
 	for i := range s.places {
 		k := &s.places[i]
 		if k.Marks == noMeter {
@@ -126,6 +128,13 @@ func (s *meterSet) show() {
 		}
 		if o.answer {
 			s.view.Flags |= uint8(bpfMeterFlagMETERS_ANSWERS)
+			continue
+		}
+		if k.Marks&uint32(bpfMarkMARK_TCP|bpfMarkMARK_ICMP) == 0 {
+			s.view.Flags &^= uint8(bpfMeterFlagMETERS_NO_UDP)
+		}
+		if k.Marks&uint32(bpfMarkMARK_UDP|bpfMarkMARK_ICMP|bpfMark(meter.SYN)) == 0 {
+			s.view.Flags &^= uint8(bpfMeterFlagMETERS_NO_SEGMENTS)
 		}
 	}
 }
