@@ -104,7 +104,7 @@ struct meter_view {
  *
  * so that adding to the count is adding to the word, on any kernel and CPU; "reported" is the top
  * bit because there a sum of two such bits does not carry into anything. A slot of another window
- *is free.
+ * is free.
  */
 struct meter_line {
 	__u64 slot[SLOTS];
