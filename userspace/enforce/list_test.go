@@ -302,8 +302,8 @@ func TestBansDuringAnExchangeHaveTheLastWord(t *testing.T) {
 				defer close(done)
 				r.Ban([]*decision.Decision{ban("192.0.2.1", 5), ban("192.0.2.2", 5)})
 			}()
-			r.mustBan(t, ban("203.0.113.1", 5)) // nobody else does
 			synctest.Wait()
+			r.mustBan(t, ban("203.0.113.1", 5)) // nobody else does
 			select {
 			case <-done:
 				t.Error("a ban on an entry that is being exchanged did not wait")
@@ -312,8 +312,8 @@ func TestBansDuringAnExchangeHaveTheLastWord(t *testing.T) {
 		}
 		r.mustReplace(t, listOf(first, 90, "192.0.2.2/32", "192.0.2.3/32", "192.0.2.4/32"))
 		<-done
-		r.wantKernel(t, "192.0.2.1/32 #2 +5m", "192.0.2.2/32 #3 +5m", "192.0.2.3/32 #0 +90m list2",
-			"192.0.2.4/32 #0 +90m list2", "203.0.113.1/32 #1 +5m")
+		r.wantKernel(t, "192.0.2.1/32 #1 +5m", "192.0.2.2/32 #2 +5m", "192.0.2.3/32 #0 +90m list2",
+			"192.0.2.4/32 #0 +90m list2", "203.0.113.1/32 #3 +5m")
 		r.wantNoDrift(t)
 	})
 }
