@@ -109,7 +109,7 @@ func (p *Plane) Disallow(prefixes []netip.Prefix) error {
 func (p *Plane) markAllows() error {
 	bits, wide := make([]uint64, len(p.tables.allow.words)), uint8(0)
 	half := len(bits) / 2
-	for a, err := range p.Allows() {
+	for a, err := range p.readAllows() {
 		if err != nil {
 			return err
 		}
@@ -137,8 +137,24 @@ func (p *Plane) markAllows() error {
 	return nil
 }
 
-// Allows reads every allow entry with its hits, IPv4 first.
+// Allows reads every allow entry with its hits, IPv4 first. One that was made by hand is in force from this
+// reading on when the Plane is open for writing.
 func (p *Plane) Allows() iter.Seq2[decision.Allow, error] {
+	return func(yield func(decision.Allow, error) bool) {
+		if p.lock != nil {
+			p.mu.Lock()
+			err := p.markAllows()
+			p.mu.Unlock()
+			if err != nil {
+				yield(decision.Allow{}, err)
+				return
+			}
+		}
+		p.readAllows()(yield)
+	}
+}
+
+func (p *Plane) readAllows() iter.Seq2[decision.Allow, error] {
 	return func(yield func(decision.Allow, error) bool) {
 		for k, r := range all[bpfPrefix4, bpfAllow](p.maps.Allow4) {
 			if !yield(allowOf(prefix4(k), r)) {

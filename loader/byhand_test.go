@@ -4,6 +4,8 @@ import (
 	"iter"
 	"net/netip"
 	"testing"
+
+	"gabion/userspace/decision"
 )
 
 // walked counts what may take a walk through the whole trie.
@@ -58,6 +60,35 @@ func TestManyEntriesMadeByHandAreWalkedThroughAFewTimes(t *testing.T) {
 			if got := mustReason(t, p, a); got != "dropped" {
 				t.Fatalf("%s: %s is %s, want dropped", step.name, a, got)
 			}
+		}
+	}
+}
+
+func TestAnAllowEntryMadeByHandHoldsFromTheNextReadingOn(t *testing.T) {
+	p := mustOpen(t, Options{Dir: pinDir(t)})
+	mustBan(t, p, ban("192.0.2.0/24", decision.ClassBan, inAnHour()), ban("2001:db8::/48", decision.ClassBan, inAnHour()))
+	k4, k6 := key4(netip.MustParsePrefix("192.0.2.1/32")), key6(netip.MustParsePrefix("2001:db8::1/128"))
+	if err := p.maps.Allow4.Put(&k4, &bpfAllow{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.maps.Allow6.Put(&k6, &bpfAllow{}); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, err := range p.Allows() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 2 {
+		t.Errorf("%d allow entries, want 2", n)
+	}
+	for source, want := range map[string]string{
+		"192.0.2.1": "allowed", "2001:db8::1": "allowed", "192.0.2.2": "dropped", "2001:db8::2": "dropped",
+	} {
+		if got := mustReason(t, p, netip.MustParseAddr(source)); got != want {
+			t.Errorf("%s is %s, want %s", source, got, want)
 		}
 	}
 }
