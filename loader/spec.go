@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -63,7 +64,7 @@ func abiOf(spec *ebpf.CollectionSpec) (bpfAbi, error) {
 
 // draw fills in what is this boot's own: the secret of the hashes and the kernel's clock.
 func draw(abi *bpfAbi, clock *ebpf.Program) error {
-	hz, err := measureHZ(clock)
+	hz, err := measureHZ(func() (reading, error) { return readJiffies(clock) }, time.Sleep)
 	if err != nil {
 		return err
 	}

@@ -99,39 +99,44 @@ func readJiffies(prog *ebpf.Program) (reading, error) {
 	}, nil
 }
 
-// frequencies are those that kernels are built with (CONFIG_HZ).
-func frequencies() []uint64 {
-	return []uint64{24, 48, 64, 100, 128, 200, 250, 256, 300, 500, 1000, 1024}
-}
+// frequencies are those that distributions build kernels with (CONFIG_HZ). There are others, but none so
+// near to one of these that a measurement could take it for that.
+func frequencies() []uint64 { return []uint64{100, 250, 300, 500, 1000} }
 
-// sampleTime is how long jiffies are counted to find their frequency.
-const sampleTime = 250 * time.Millisecond
+const (
+	// sampleTime is how long jiffies are counted to find their frequency.
+	sampleTime = 250 * time.Millisecond
+	// unclear is how near to five minutes of uptime one reading does not tell: that the two clocks began
+	// some seconds apart must not make 250 out of 300.
+	unclear = 150 * time.Second
+)
 
 // measureHZ finds how many jiffies a second has. The kernel starts them five minutes below the wrap of
 // 32 bits (INITIAL_JIFFIES in linux/jiffies.h), so one reading tells, except around five minutes of
 // uptime: then they are counted for a moment.
-func measureHZ(prog *ebpf.Program) (uint64, error) {
-	first, err := readJiffies(prog)
+func measureHZ(read func() (reading, error), sleep func(time.Duration)) (uint64, error) {
+	first, err := read()
 	if err != nil {
 		return 0, err
 	}
-	const start, wrap, unclear = 300 * time.Second, 1 << 32, 60 * time.Second
+	const start, wrap = 300 * time.Second, 1 << 32
 	if up := first.mono - start; up.Abs() > unclear {
 		return nearest(float64(int64(first.jiffies-wrap)) / up.Seconds()), nil
 	}
-	time.Sleep(sampleTime)
-	second, err := readJiffies(prog)
+	sleep(sampleTime)
+	second, err := read()
 	if err != nil {
 		return 0, err
 	}
 	return nearest(float64(second.jiffies-first.jiffies) / (second.mono - first.mono).Seconds()), nil
 }
 
+// nearest is the frequency nearest to a measured one, by their ratio.
 func nearest(measured float64) uint64 {
-	best := uint64(0)
+	best, least := uint64(0), math.Inf(1)
 	for _, hz := range frequencies() {
-		if best == 0 || math.Abs(float64(hz)-measured) < math.Abs(float64(best)-measured) {
-			best = hz
+		if off := math.Abs(math.Log(measured / float64(hz))); best == 0 || off < least {
+			best, least = hz, off
 		}
 	}
 	return best
