@@ -2,7 +2,6 @@ package loader
 
 import (
 	"errors"
-	"fmt"
 	"iter"
 	"log/slog"
 	"net/netip"
@@ -36,6 +35,8 @@ type family struct {
 	cidr  *table.Cells // the /24s that the trie touches; nil for IPv6
 	nets  *nets        // nil for IPv6
 	known prefixes     // what is in the trie
+	fresh bool         // something was put since the last sync
+	wait  func() error // what sync does
 
 	planned int    // hosts that will be in the table when the running Ban is done
 	touched uint64 // see touch
@@ -125,21 +126,23 @@ func (f *family) put(entries []entry) (full []netip.Prefix, err error) {
 		})
 	}
 	var rest []entry
-	var errs []error
+	var beside []netip.Prefix // entries of the trie, made by hand, that the slot replaces
 	for i, e := range entries {
 		if i%together == 0 {
 			f.touch(entries[i:min(i+together, len(entries))])
 		}
-		placed, room, err := f.putHost(e)
-		if err != nil {
-			errs = append(errs, err)
-		}
-		switch {
+		switch placed, room := f.putHost(e); {
 		case !room:
 			full = append(full, e.prefix)
 		case !placed:
 			rest = append(rest, e)
+		case f.known.has(e.prefix):
+			beside = append(beside, e.prefix)
 		}
+	}
+	var errs []error
+	for _, p := range beside {
+		errs = append(errs, f.removeTrie(p))
 	}
 	noRoom, err := f.putTrie(rest, f.limit-f.size())
 	if few {
@@ -192,27 +195,25 @@ func (f *family) expect(n int, all iter.Seq[netip.Prefix]) int {
 }
 
 // putHost puts an entry into the host table when it belongs there.
-func (f *family) putHost(e entry) (placed, room bool, err error) {
+func (f *family) putHost(e entry) (placed, room bool) {
 	if !e.prefix.IsSingleIP() {
-		return false, true, nil
+		return false, true
 	}
 	inTrie := f.known.has(e.prefix)
 	addr, before := e.prefix.Addr(), f.hosts.size()
 	if inTrie || f.size() >= f.limit {
 		if _, had := f.hosts.find(addr); !had {
-			return false, inTrie, nil
+			return false, inTrie
 		}
 	}
 	if !f.hosts.put(addr, e.Entry) {
-		return false, true, nil
+		return false, true
 	}
+	f.fresh = true
 	if f.hosts.size() > before {
 		f.front.add(e.prefix)
 	}
-	if inTrie { // by hand, beside the slot
-		err = f.removeTrie(e.prefix)
-	}
-	return true, true, err
+	return true, true
 }
 
 // putTrie puts entries into the trie, of which so many may be new.
@@ -238,6 +239,7 @@ func (f *family) putTrie(entries []entry, room int) (full []netip.Prefix, err er
 		return full, errHits
 	}
 	noRoom, err := f.trie.put(fits)
+	f.fresh = true
 	refused := map[netip.Prefix]bool{}
 	for _, p := range noRoom {
 		refused[p] = true
@@ -321,6 +323,12 @@ func (f *family) remove(p netip.Prefix) error {
 
 func (f *family) removeTrie(p netip.Prefix) error {
 	known := f.known.has(p)
+	// A packet may have looked for what takes over from the prefix before that was put.
+	if known && f.fresh {
+		if err := f.sync(); err != nil {
+			return err
+		}
+	}
 	// Also one that is not known: it may have been put in by hand.
 	if err := f.forget(p); err != nil || !known {
 		return err
@@ -375,13 +383,4 @@ func (f *family) fit(more int) error {
 		return nil
 	}
 	return f.rebuild(more, nil, nil)
-}
-
-// sync returns when every packet that began before is done.
-func (f *family) sync() error {
-	// An update of a map of maps waits for that (maybe_wait_bpf_programs in kernel/bpf/syscall.c).
-	if err := f.outer.Put(uint32(f.hosts.log2), f.hosts.m); err != nil {
-		return fmt.Errorf("wait for running programs: %w", err)
-	}
-	return nil
 }

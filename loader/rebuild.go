@@ -34,6 +34,12 @@ func (f *family) rebuild(more int, put []entry, gone map[netip.Prefix]struct{}) 
 	if err := next.fill(put, gone); err != nil {
 		return errors.Join(err, next.abandon())
 	}
+	// A packet that sees the new table must see the marks of what found no slot in it.
+	if len(next.rest) > 0 {
+		if err := f.sync(); err != nil {
+			return errors.Join(err, next.abandon())
+		}
+	}
 	if err := f.takeOver(next); err != nil {
 		return errors.Join(err, next.abandon())
 	}
@@ -298,4 +304,18 @@ func (f *family) has(p netip.Prefix) bool {
 		}
 	}
 	return f.known.has(p)
+}
+
+// sync returns when every packet that began before is done.
+func (f *family) sync() error {
+	if err := f.wait(); err != nil {
+		return fmt.Errorf("wait for running programs: %w", err)
+	}
+	f.fresh = false
+	return nil
+}
+
+func (f *family) awaitPackets() error {
+	// An update of a map of maps waits for that (maybe_wait_bpf_programs in kernel/bpf/syscall.c).
+	return f.outer.Put(uint32(f.hosts.log2), f.hosts.m)
 }
