@@ -65,6 +65,7 @@ type hostTable struct {
 
 // hostKind is what the tables of the two families do differently.
 type hostKind struct {
+	least   int                // log2 of the lines of the smallest table
 	keys    func(log2 int) int // of the map, for a table of 2^log2 lines
 	log2For func(n int) int    // for n entries
 	open    func(words []uint64, log2 int, key [2]uint64) (hosts, error)
@@ -73,14 +74,17 @@ type hostKind struct {
 
 // Sizes of a host table, as log2 of its lines.
 const (
-	leastLog2 = 6
+	firstLog2 = 10
 	mostLog2  = 26
 )
 
-func kind4() hostKind {
+// kind4 is the kind of IPv4 tables, which have 2^least lines or more. One that holds a few thousand hosts
+// from the beginning takes no memory to speak of, and the first bans wait for no growth.
+func kind4(least int) hostKind {
 	return hostKind{
+		least:   least,
 		keys:    func(log2 int) int { return table.Lines4(log2) / 3 }, // two lines and their hits
-		log2For: func(n int) int { return table.Log2For4(n, leastLog2, mostLog2) },
+		log2For: func(n int) int { return table.Log2For4(n, least, mostLog2) },
 		open: func(words []uint64, log2 int, key [2]uint64) (hosts, error) {
 			t, err := table.NewHosts4(words, log2, key)
 			return hosted[uint32]{t, table.Key4Of, table.Addr4}, err
@@ -92,10 +96,13 @@ func kind4() hostKind {
 	}
 }
 
-func kind6() hostKind {
+// kind6 is the same for IPv6, whose lines hold a quarter of the hosts.
+func kind6(least int) hostKind {
+	least += 2
 	return hostKind{
+		least:   least,
 		keys:    table.Lines6,
-		log2For: func(n int) int { return table.Log2For6(n, leastLog2, mostLog2) },
+		log2For: func(n int) int { return table.Log2For6(n, least, mostLog2) },
 		open: func(words []uint64, log2 int, key [2]uint64) (hosts, error) {
 			t, err := table.NewHosts6(words, log2, key)
 			return hosted[table.Key6]{t, table.Key6Of, table.Key6.Addr}, err

@@ -26,6 +26,8 @@ type Options struct {
 	MaxAllows uint32       // per family; likewise
 	Log       *slog.Logger // nil discards
 	Clock     Clock        // SystemClock
+
+	firstLog2 int // of the lines of the first host tables; firstLog2
 }
 
 // Plane is the data plane pinned below one directory. Its methods are safe for concurrent use, except
@@ -35,15 +37,16 @@ type Plane struct {
 	log   *slog.Logger
 	clock Clock
 
-	maps     bpfMaps
-	abi      bpfAbi        // what the maps were made for
-	xdp, tc  *ebpf.Program // both filter
-	jumbo    *ebpf.Program // xdp for interfaces with jumbo frames; nil where the kernel has no such thing
-	egress   *ebpf.Program
-	ticks    *tickClock
-	maxBans  int
-	lock     *os.File // held while open for writing; nil: read only
-	legacyTC bool     // pretend that tcx does not exist
+	maps      bpfMaps
+	abi       bpfAbi        // what the maps were made for
+	xdp, tc   *ebpf.Program // both filter
+	jumbo     *ebpf.Program // xdp for interfaces with jumbo frames; nil where the kernel has no such thing
+	egress    *ebpf.Program
+	ticks     *tickClock
+	maxBans   int
+	firstLog2 int      // see Options
+	lock      *os.File // held while open for writing; nil: read only
+	legacyTC  bool     // pretend that tcx does not exist
 
 	mu        sync.Mutex // covers what follows, and serialises attaching and setting meters
 	tables    tables
@@ -63,7 +66,7 @@ func Open(o Options) (*Plane, error) {
 		return nil, err
 	}
 	p := &Plane{
-		dir: o.Dir, log: o.Log, clock: o.Clock, maxBans: int(o.MaxBans), unwatched: map[int]bool{},
+		dir: o.Dir, log: o.Log, clock: o.Clock, maxBans: int(o.MaxBans), firstLog2: o.firstLog2, unwatched: map[int]bool{},
 	}
 	if err := p.open(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open data plane %s: %w", o.Dir, err), p.Close())
@@ -161,6 +164,9 @@ func (p *Plane) writable() error {
 func (o Options) withDefaults() Options {
 	if o.Dir == "" {
 		o.Dir = DefaultDir
+	}
+	if o.firstLog2 == 0 {
+		o.firstLog2 = firstLog2
 	}
 	if o.MaxBans == 0 {
 		o.MaxBans = DefaultMaxBans

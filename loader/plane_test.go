@@ -57,8 +57,12 @@ func small(dir string) Options {
 	return Options{Dir: dir, MaxBans: 1024, MaxAllows: 64}
 }
 
+// leastLog2 is the size of the first tables here: tests want to see them grow.
+const leastLog2 = 6
+
 func mustOpen(t testing.TB, o Options) *Plane {
 	t.Helper()
+	o.firstLog2 = leastLog2
 	p, err := Open(o)
 	if err != nil {
 		t.Fatalf("open: %+v", err)

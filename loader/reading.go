@@ -80,8 +80,8 @@ func (p *Plane) startReading() (moment, error) {
 	defer p.mu.Unlock()
 	t := &p.tables
 	if t.v4 == nil {
-		t.v4 = &family{bits: 32, kind: kind4(), outer: p.maps.Hosts4, trie: lpm[bpfPrefix4]{p.maps.Bans4, key4, prefix4}, nets: newNets(nil, p.maps.Nets4)}
-		t.v6 = &family{bits: 128, kind: kind6(), outer: p.maps.Hosts6, trie: lpm[bpfPrefix6]{p.maps.Bans6, key6, prefix6}}
+		t.v4 = &family{bits: 32, kind: kind4(firstLog2), outer: p.maps.Hosts4, trie: lpm[bpfPrefix4]{p.maps.Bans4, key4, prefix4}, nets: newNets(nil, p.maps.Nets4)}
+		t.v6 = &family{bits: 128, kind: kind6(firstLog2), outer: p.maps.Hosts6, trie: lpm[bpfPrefix6]{p.maps.Bans6, key6, prefix6}}
 	}
 	for i, f := range []*family{viewWord4: t.v4, viewWord6: t.v6} {
 		f.key = p.abi.HashKey

@@ -47,12 +47,12 @@ func (p *Plane) openTables() error {
 		return err
 	}
 	t.v4 = &family{
-		bits: 32, kind: kind4(), spec: spec.Maps[bpfMapHosts4].InnerMap, outer: p.maps.Hosts4,
+		bits: 32, kind: kind4(p.firstLog2), spec: spec.Maps[bpfMapHosts4].InnerMap, outer: p.maps.Hosts4,
 		shown: &t.views.words[viewWord4], half: [2][]uint64{t.any4.words[:half4], t.any4.words[half4:]}, cidr: cidr,
 		trie: lpm[bpfPrefix4]{p.maps.Bans4, key4, prefix4}, nets: newNets(spec.Maps[bpfMapNets4].InnerMap, p.maps.Nets4),
 	}
 	t.v6 = &family{
-		bits: 128, kind: kind6(), spec: spec.Maps[bpfMapHosts6].InnerMap, outer: p.maps.Hosts6,
+		bits: 128, kind: kind6(p.firstLog2), spec: spec.Maps[bpfMapHosts6].InnerMap, outer: p.maps.Hosts6,
 		shown: &t.views.words[viewWord6], half: [2][]uint64{t.any6.words[:half6], t.any6.words[half6:]},
 		trie: lpm[bpfPrefix6]{p.maps.Bans6, key6, prefix6},
 	}
@@ -74,7 +74,7 @@ func (f *family) open() error {
 	err := f.outer.Lookup(uint32(f.view.table), &m)
 	switch {
 	case errors.Is(err, ebpf.ErrKeyNotExist):
-		f.hosts, err = f.kind.newHostTable(f.spec, leastLog2, f.key)
+		f.hosts, err = f.kind.newHostTable(f.spec, f.kind.least, f.key)
 	case err != nil:
 		return fmt.Errorf("open the host table: %w", err)
 	default:
