@@ -62,7 +62,7 @@ func (l *lab) countBanned() int {
 
 func (l *lab) killAndRestart(ctx context.Context, c *report.Chaos) error {
 	guest := l.plan.guest(ipv4)
-	until, err := l.banShortly(ctx, guest)
+	ban, err := l.banShortly(ctx, guest)
 	if err != nil {
 		return step("ban for a short time", err)
 	}
@@ -76,7 +76,7 @@ func (l *lab) killAndRestart(ctx context.Context, c *report.Chaos) error {
 	}
 	c.BannedBefore = len(before)
 	l.say("server", "the daemon is killed (SIGKILL) in mid-attack with %d bans in the kernel", len(before))
-	if err := l.whileDead(ctx, c, guest, until, before); err != nil {
+	if err := l.whileDead(ctx, c, ban, before); err != nil {
 		return err
 	}
 	during, err := l.bans(guest)
@@ -108,28 +108,37 @@ func (l *lab) setDown(down bool) {
 	}
 }
 
-// banShortly bans an address with the command line and returns when the ban ends.
-func (l *lab) banShortly(ctx context.Context, guest netip.Addr) (time.Time, error) {
+// brief is a ban that ends while no daemon runs.
+type brief struct {
+	guest    netip.Addr
+	promised time.Time // the guest must not come in before
+	ends     time.Time // as the kernel's tables are read: later by less than two ticks, exact to some jiffies
+}
+
+// banShortly bans an address with the command line.
+func (l *lab) banShortly(ctx context.Context, guest netip.Addr) (brief, error) {
 	f := filesIn(l.dir)
+	ban := brief{guest: guest, promised: l.Now().Add(shortBan)}
 	cmd := exec.CommandContext(ctx, l.Binary, "decisions", "add", "--ip", guest.String(), "--duration", shortBan.String(),
 		"--reason", "lab: short ban", "--socket", f.socket, "--key-file", f.key)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return time.Time{}, fmt.Errorf("%s: %w: %s", cmd.String(), err, out)
+		return ban, fmt.Errorf("%s: %w: %s", cmd.String(), err, out)
 	}
 	rule, ok, err := l.table().BanHit(hostPrefix(guest))
 	if err != nil || !ok {
-		return time.Time{}, fmt.Errorf("the ban of %s is not in the kernel: %v", guest, err)
+		return ban, fmt.Errorf("the ban of %s is not in the kernel: %v", guest, err)
 	}
-	return rule.Until, nil
+	ban.ends = rule.Until
+	return ban, nil
 }
 
 // whileDead lets the banned sources go on and the guest try its luck, until a while after the end
 // of the guest's ban.
-func (l *lab) whileDead(ctx context.Context, c *report.Chaos, guest netip.Addr, until time.Time, before map[netip.Prefix]decision.Rule) error {
+func (l *lab) whileDead(ctx context.Context, c *report.Chaos, ban brief, before map[netip.Prefix]decision.Rule) error {
 	group, ctx := errgroup.WithContext(ctx)
-	deadline := until.Add(deadAfter)
+	deadline := ban.ends.Add(deadAfter)
 	group.Go(func() error {
-		return l.net.Spokes["attacker"].Do(func() error { return l.runGuest(ctx, c, guest, until, deadline) })
+		return l.net.Spokes["attacker"].Do(func() error { return l.runGuest(ctx, c, ban, deadline) })
 	})
 	var banned []*attacker
 	for prefix := range before {
@@ -156,26 +165,26 @@ func (l *lab) whileDead(ctx context.Context, c *report.Chaos, guest netip.Addr, 
 
 // runGuest owns a thread in the attacker's namespace: it tries again and again to get an answer
 // from the web server, and returns when it has one or at the deadline.
-func (l *lab) runGuest(ctx context.Context, c *report.Chaos, guest netip.Addr, until, deadline time.Time) error {
-	s := &attacker{addr: guest, of: &attack{family: ipv4, port: 80, scripts: [][]string{{"/"}}, try: service.TryWeb}}
+func (l *lab) runGuest(ctx context.Context, c *report.Chaos, ban brief, deadline time.Time) error {
+	s := &attacker{addr: ban.guest, of: &attack{family: ipv4, port: 80, scripts: [][]string{{"/"}}, try: service.TryWeb}}
 	for l.Now().Before(deadline) {
 		if err := s.request(ctx, l.plan, guestWait, 0); err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if l.Now().Before(until) {
+			if l.Now().Before(ban.promised) {
 				c.ShortBanHeld++
 			}
 			continue
 		}
-		late := l.Now().Sub(until)
+		late := l.Now().Sub(ban.promised)
 		c.ExpiredLateMS = report.Milliseconds(late)
 		if late < 0 {
-			c.Problems = append(c.Problems, fmt.Sprintf("the short ban let %s in %s before its end", guest, -late))
+			c.Problems = append(c.Problems, fmt.Sprintf("the short ban let %s in %s before its end", ban.guest, -late))
 			return nil
 		}
 		c.ExpiredWhileDead = true
-		l.say("server", "%s is let in again %.0f ms after the end of its ban, still without a daemon", guest, c.ExpiredLateMS)
+		l.say("server", "%s is let in again %.0f ms after the end of its ban, still without a daemon", ban.guest, c.ExpiredLateMS)
 		return sleep(ctx, deadline.Sub(l.Now()))
 	}
 	return nil
