@@ -47,8 +47,8 @@ static __always_inline enum class_mode mode_of(__u32 class)
 	return entry ? entry->mode : MODE_OFF; /* no such class: treated as one that is off */
 }
 
-/* A ban may be hit by several CPUs at once. 32 bits are full after a quarter of an hour of a flood of 5
- * million packets a second: they stay full. */
+/* A ban may be hit by several CPUs at once. 32 bits are full after a quarter of an hour of a flood
+ * of 5 million packets a second: they stay full. */
 static __always_inline void count_hit(const struct ruling *by)
 {
 	if (by->hits4) {
@@ -82,6 +82,15 @@ static __always_inline enum judgement add(enum judgement before, enum judgement 
 	if (before == CLEAN || one == SHADOWED || one == BANNED)
 		return one;
 	return before;
+}
+
+/* Weighs the entry of a host table, the first that is looked at. */
+static __always_inline enum judgement judge_host(const struct found *host, __u64 now,
+						 struct ruling *by)
+{
+	*by = (struct ruling){
+		.class = host->entry >> CLASS_SHIFT, .hits4 = host->hits4, .hits = host->hits};
+	return add(CLEAN, weigh(by->class, host->entry & NO_END, now), by);
 }
 
 static __always_inline struct ban *longest_ban4(__u32 addr, __u32 prefixlen)
@@ -154,12 +163,8 @@ static __always_inline enum judgement judge4(__u32 addr, __u64 jiffies, const st
 	struct ban *ban;
 	int left = 32;
 
-	if (host.entry) {
-		*by = (struct ruling){.class = host.entry >> CLASS_SHIFT, .hits4 = host.hits4};
-		result = weigh(by->class, host.entry & NO_END, now);
-		if (result == SHADOWED)
-			count_hit(by);
-	}
+	if (host.entry)
+		result = judge_host(&host, now, by);
 	if (result == BANNED || !(view->flags & VIEW_PREFIXES) ||
 	    !needs_trie4(addr, now, &result, by))
 		return result;
@@ -181,12 +186,8 @@ static __always_inline enum judgement judge6(struct address6 addr, __u64 jiffies
 	struct ban *ban;
 	int left = 128;
 
-	if (host.entry) {
-		*by = (struct ruling){.class = host.entry >> CLASS_SHIFT, .hits = host.hits};
-		result = weigh(by->class, host.entry & NO_END, now);
-		if (result == SHADOWED)
-			count_hit(by);
-	}
+	if (host.entry)
+		result = judge_host(&host, now, by);
 	if (result == BANNED || !(view->flags & VIEW_PREFIXES))
 		return result;
 	for (int i = 0; i < COVERING && left >= 0; i++) {

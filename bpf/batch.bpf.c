@@ -94,11 +94,6 @@ static __always_inline __u64 trial_clock(enum clock which)
 	return trial_now;
 }
 
-static __always_inline __u64 system_clock(enum clock which)
-{
-	return which == CLOCK_JIFFIES ? bpf_jiffies64() : bpf_ktime_get_boot_ns();
-}
-
 /* The trials are about bans: no meter is in force. */
 static __always_inline int no_meters(void *ctx, __u32 offset)
 {

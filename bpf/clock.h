@@ -3,7 +3,8 @@
 #ifndef CLOCK_H
 #define CLOCK_H
 
-#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
 
 enum clock {
 	CLOCK_JIFFIES, /* jiffies64: cheap, counts only while the machine is awake */
@@ -11,5 +12,11 @@ enum clock {
 };
 
 typedef __u64 (*clock_fn)(enum clock which);
+
+/* The kernel's. */
+static __always_inline __u64 system_clock(enum clock which)
+{
+	return which == CLOCK_JIFFIES ? bpf_jiffies64() : bpf_ktime_get_boot_ns();
+}
 
 #endif

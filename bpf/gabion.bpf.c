@@ -13,23 +13,6 @@
 
 #define HEADERS 256 /* bytes made contiguous in an skb whose headers are in several pieces */
 
-static __always_inline __u64 system_clock(enum clock which)
-{
-	return which == CLOCK_JIFFIES ? bpf_jiffies64() : bpf_ktime_get_boot_ns();
-}
-
-static __always_inline struct frame xdp_frame(struct xdp_md *ctx)
-{
-	struct frame frame = {
-		.data = (void *)(long)ctx->data,
-		.end = (void *)(long)ctx->data_end,
-		.ifindex = ctx->ingress_ifindex,
-	};
-
-	frame.len = xdp_frags ? bpf_xdp_get_buff_len(ctx) : frame.end - frame.data;
-	return frame;
-}
-
 /* Takes a sample of a packet that gabion_xdp drops. */
 __noinline int sample_xdp(struct xdp_md *ctx, __u64 source_high, __u64 source_low, __u64 cause)
 {

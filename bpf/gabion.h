@@ -7,8 +7,8 @@
  *  - integers are in host byte order unless the type says otherwise (__be16, __be32); addresses are
  *    byte arrays in the order of the wire;
  *  - times are CLOCK_BOOTTIME nanoseconds, which go on while the machine sleeps and never jump, or,
- *    where the packet path compares them, jiffies64 (reading it costs a load, a clock 30 times
- * that); the end of a ban is in ticks, which are jiffies64 >> tick_shift, about a second each;
+ *    where the packet path compares them, jiffies64 (a clock costs 30 times what reading it does);
+ *    the end of a ban is in ticks, which are jiffies64 >> tick_shift, about a second each;
  *  - no hidden padding: the asserts at the end hold every size;
  *  - map keys are zeroed before they are filled.
  *

@@ -13,7 +13,7 @@
 /* An entry of a ban table, and where its packets are counted. */
 struct found {
 	__u32 entry;  /* class << CLASS_SHIFT | expiry; 0: there is none */
-	__u32 *hits4; /* of a slot4 */
+	__u32 *hits4; /* of a slot of hosts4 */
 	__u64 *hits;  /* of any other */
 };
 

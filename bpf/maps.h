@@ -24,7 +24,7 @@ struct {
 
 /* A bit for each part of the IPv4 space, set when a ban touches the part: the only thing that the
  * packets of most clean sources look at. key: word -> value: 64 bits. The parts are so small that
- * there are 8 to 16 for each ban, down to a /24. Two halves: a new size is filled in the one that
+ * there are 16 to 32 for each ban, down to a /24. Two halves: a new size is filled in the one that
  * is not in use. Written by the loader. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

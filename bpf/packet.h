@@ -7,6 +7,7 @@
 #ifndef PACKET_H
 #define PACKET_H
 
+#include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
@@ -15,6 +16,8 @@
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+
+#include "config.h"
 
 #define VLAN_TAGS   2	   /* 802.1ad outside, 802.1Q inside, in any mix */
 #define EXT_HEADERS 8	   /* IPv6 extension headers walked */
@@ -45,6 +48,18 @@ struct frame {
 	__u32 len; /* bytes, as received; more than end - data when there are several buffers */
 	__u32 ifindex;
 };
+
+static __always_inline struct frame xdp_frame(struct xdp_md *ctx)
+{
+	struct frame frame = {
+		.data = (void *)(long)ctx->data,
+		.end = (void *)(long)ctx->data_end,
+		.ifindex = ctx->ingress_ifindex,
+	};
+
+	frame.len = xdp_frags ? bpf_xdp_get_buff_len(ctx) : frame.end - frame.data;
+	return frame;
+}
 
 struct packet {
 	__u8 family;	     /* 4 or 6; 0 until parse_source() succeeds */

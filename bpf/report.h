@@ -17,10 +17,11 @@
 
 #define SECOND 1000000000ULL
 
-static __always_inline int within_budget(__u64 now)
+/* Takes one off what this CPU may write in the running second, of which budgets keeps count. */
+static __always_inline int within_budget(void *budgets, __u64 now, __u64 limit)
 {
 	__u32 zero = 0;
-	struct budget *budget = bpf_map_lookup_elem(&budgets, &zero);
+	struct budget *budget = bpf_map_lookup_elem(budgets, &zero);
 
 	if (!budget)
 		return 0;
@@ -28,7 +29,7 @@ static __always_inline int within_budget(__u64 now)
 		budget->start = now;
 		budget->used = 0;
 	}
-	if (budget->used >= events_budget)
+	if (budget->used >= limit)
 		return 0;
 	budget->used++;
 	return 1;
@@ -98,7 +99,7 @@ static __always_inline int report(const struct look *look, const struct meter *m
 	struct meter_event *event;
 	__u64 one = 1;
 
-	if (!within_budget(look->boot)) {
+	if (!within_budget(&budgets, look->boot, events_budget)) {
 		count_put_off(0);
 		return 0;
 	}

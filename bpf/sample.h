@@ -52,24 +52,6 @@ static __always_inline int is_sampling(void)
 	return on && on->until;
 }
 
-/* Takes one off this CPU's budget of the running second. */
-static __always_inline int may_sample(__u64 now, __u32 limit)
-{
-	__u32 zero = 0;
-	struct budget *budget = bpf_map_lookup_elem(&sampled, &zero);
-
-	if (!budget)
-		return 0;
-	if (now - budget->start >= SECOND) {
-		budget->start = now;
-		budget->used = 0;
-	}
-	if (budget->used >= limit)
-		return 0;
-	budget->used++;
-	return 1;
-}
-
 /* Copies the beginning of a frame. Returns how many bytes there were. */
 static __always_inline __u8 copy_head(__u8 *to, const struct frame *frame)
 {
@@ -98,7 +80,7 @@ static __always_inline int sample(const struct frame *frame, const struct drop *
 		on->until = 0;
 		return 0;
 	}
-	if (!may_sample(now, on->budget)) {
+	if (!within_budget(&sampled, now, on->budget)) {
 		st->samples_over_budget++;
 		return 0;
 	}

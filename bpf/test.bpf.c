@@ -41,21 +41,9 @@ static __always_inline __u64 test_clock(enum clock which)
 	return now ? *now : 0;
 }
 
-static __always_inline struct frame frame_of(struct xdp_md *ctx)
-{
-	struct frame frame = {
-		.data = (void *)(long)ctx->data,
-		.end = (void *)(long)ctx->data_end,
-		.ifindex = ctx->ingress_ifindex,
-	};
-
-	frame.len = frame.end - frame.data;
-	return frame;
-}
-
 __noinline int test_sample(struct xdp_md *ctx, __u64 source_high, __u64 source_low, __u64 cause)
 {
-	struct frame frame = frame_of(ctx);
+	struct frame frame = xdp_frame(ctx);
 	struct drop drop = {.source = {source_high, source_low}, .cause = cause};
 
 	return sample(&frame, &drop, test_clock(CLOCK_BOOT));
@@ -68,7 +56,7 @@ __noinline int prove_test(struct xdp_md *ctx, __u32 at)
 
 __noinline int meter_test(struct xdp_md *ctx, __u32 offset)
 {
-	struct frame frame = frame_of(ctx);
+	struct frame frame = xdp_frame(ctx);
 
 	return meter_packet(ctx, &frame, offset, test_clock, (prove_fn)prove_test);
 }
@@ -76,7 +64,7 @@ __noinline int meter_test(struct xdp_md *ctx, __u32 offset)
 SEC("xdp")
 int test_filter(struct xdp_md *ctx)
 {
-	struct frame frame = frame_of(ctx);
+	struct frame frame = xdp_frame(ctx);
 	struct drop drop = {};
 
 	if (filter(ctx, &frame, test_clock, (meter_fn)meter_test, &drop) == PASS)
@@ -139,7 +127,7 @@ int test_egress(struct __sk_buff *skb)
 SEC("xdp")
 int test_parse(struct xdp_md *ctx)
 {
-	struct frame frame = frame_of(ctx);
+	struct frame frame = xdp_frame(ctx);
 	struct cursor cur = {.pos = frame.data, .end = frame.end};
 	struct parse_result *result;
 	struct packet pkt = {};

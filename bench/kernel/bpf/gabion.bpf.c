@@ -12,11 +12,6 @@
 #include "traffic.h"
 #include "walk.h"
 
-static __always_inline __u64 system_clock(enum clock which)
-{
-	return which == CLOCK_JIFFIES ? bpf_jiffies64() : bpf_ktime_get_boot_ns();
-}
-
 /* The question is the one that the other layouts answer: is there a ban of this source in force? What
  * the filter does for a packet that is dropped, the allow lookup and the counters, is part of what
  * receiving costs. */
@@ -51,18 +46,6 @@ SEC("xdp")
 int lookup_gabion6(struct xdp_md *ctx)
 {
 	return time_walk(step_lookup6);
-}
-
-static __always_inline struct frame xdp_frame(struct xdp_md *ctx)
-{
-	struct frame frame = {
-		.data = (void *)(long)ctx->data,
-		.end = (void *)(long)ctx->data_end,
-		.ifindex = ctx->ingress_ifindex,
-	};
-
-	frame.len = frame.end - frame.data; /* as on every interface without jumbo frames */
-	return frame;
 }
 
 __noinline int sample_drop(struct xdp_md *ctx, __u64 source_high, __u64 source_low, __u64 cause)
