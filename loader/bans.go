@@ -3,7 +3,6 @@ package loader
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -29,34 +28,6 @@ func (p *Plane) Ban(rules []decision.Rule) error {
 	for part := range slices.Chunk(rules, piece) {
 		c.apply(part, (*family).put)
 	}
-	return c.end()
-}
-
-// BanAll is Ban for rules that need not be in memory at once, of which there are about n. The sequence is
-// read while the tables are locked.
-func (p *Plane) BanAll(n int, rules iter.Seq[decision.Rule]) error {
-	c, err := p.begin("ban")
-	if err != nil {
-		return err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	part := make([]decision.Rule, 0, min(n, piece))
-	put := func() {
-		c.apply(part, (*family).put)
-		part = part[:0]
-	}
-	for r := range rules {
-		if f := p.tables.family(r.Prefix); f.planned == 0 {
-			f.planned = f.hosts.size() + min(n, max(f.limit-f.size(), 0))
-			f.resize(0)
-		}
-		if part = append(part, r); len(part) == piece {
-			put()
-		}
-	}
-	put()
-	p.tables.v4.planned, p.tables.v6.planned = 0, 0
 	return c.end()
 }
 

@@ -290,7 +290,7 @@ func TestALargeLoadComesInPiecesAndARenewalMakesNoRoom(t *testing.T) {
 					}
 				}
 			}
-			if err := p.BanAll(n, all); err != nil {
+			if err := p.Ban(slices.Collect(all)); err != nil {
 				t.Fatal(err)
 			}
 			log2 := f.hosts.log2

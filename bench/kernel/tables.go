@@ -169,13 +169,11 @@ func (p *plane) close() error {
 
 // ban puts prefixes in force until long after the benchmark.
 func (p *plane) ban(prefixes iter.Seq[netip.Prefix], size int, until time.Time) error {
-	return p.BanAll(size, func(yield func(decision.Rule) bool) {
-		for prefix := range prefixes {
-			if !yield(decision.Rule{Prefix: prefix, DecisionID: 1, Until: until}) {
-				return
-			}
-		}
-	})
+	rules := make([]decision.Rule, 0, size)
+	for prefix := range prefixes {
+		rules = append(rules, decision.Rule{Prefix: prefix, DecisionID: 1, Until: until})
+	}
+	return p.Ban(rules)
 }
 
 // fillWith bans a set's hosts and networks and allows its allow entries.
