@@ -152,7 +152,7 @@ func (f *family) put(entries []entry) (full []netip.Prefix, err error) {
 }
 
 // fewSlots is the part of a table's slots that few entries take: these are in force before the table
-// grows for them, which takes a tenth of a second when there are a million.
+// grows for them, which takes some tenths of a second when there are a million.
 const fewSlots = 16
 
 // resize makes room for more hosts if it can. What finds none goes to the trie.

@@ -1,7 +1,7 @@
 package loader
 
 import (
-	"encoding/binary"
+	"math/bits"
 	"net/netip"
 
 	"gabion/loader/table"
@@ -50,8 +50,7 @@ func (f *front4) worn(n int) bool {
 
 // range4 returns the first and the last address of a prefix.
 func range4(p netip.Prefix) (first, last uint32) {
-	a := p.Addr().As4()
-	first = binary.BigEndian.Uint32(a[:])
+	first = table.Key4Of(p.Addr())
 	return first, first | uint32(1<<(32-p.Bits())-1)
 }
 
@@ -72,7 +71,7 @@ const (
 )
 
 func newFront6(half []uint64, n int, key [2]uint64) (front, error) {
-	most := bitLen(len(half))
+	most := bits.Len(uint(len(half))) - 1
 	log2 := table.BloomLog2For(n, leastWords6, most)
 	bloom, err := table.NewBloom(half, log2, key)
 	if err != nil {
@@ -80,14 +79,6 @@ func newFront6(half []uint64, n int, key [2]uint64) (front, error) {
 	}
 	bloom.Reset()
 	return &front6{Bloom: bloom, log2: log2, most: most}, nil
-}
-
-func bitLen(words int) int {
-	n := 0
-	for words > 1 {
-		words, n = words/2, n+1
-	}
-	return n
 }
 
 // touch does nothing: setting a bit waits for nothing that comes after it.

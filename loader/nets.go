@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -47,9 +46,7 @@ func net4(p netip.Prefix) table.Net4 {
 }
 
 func prefixOf(n table.Net4) netip.Prefix {
-	var a [4]byte
-	binary.BigEndian.PutUint32(a[:], n.Addr)
-	return netip.PrefixFrom(netip.AddrFrom4(a), int(n.Bits))
+	return netip.PrefixFrom(table.Addr4(n.Addr), int(n.Bits))
 }
 
 func (n *nets) inUse() bool { return n != nil && n.current != nil }
