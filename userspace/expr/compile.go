@@ -54,6 +54,17 @@ type Function struct {
 
 	// Types are the signatures, each as a nil function or new(func(string) string).
 	Types []any
+	// Typed does what Call does, without boxing its arguments: a function with the arguments of
+	// Types[0], none of them variadic, and its result, alone or with an error, such as
+	// func(string, string) bool or func(string) (string, error). It is nil for other helpers.
+	Typed any
+	// WithLast does once what depends on the last argument alone, when that is known as the rule is
+	// loaded: it takes that argument and returns a function of the others, such as
+	// func(string) func(string) bool. It is nil when there is nothing to gain.
+	WithLast any
+	// Pure says that the result depends on the arguments alone, so that a call with constants can
+	// be made once.
+	Pure bool
 }
 
 // Compiler compiles expressions that may call a fixed set of helpers. It is immutable and safe for

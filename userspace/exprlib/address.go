@@ -10,11 +10,11 @@ import (
 
 func addressFunctions() []expr.Function {
 	return []expr.Function{
-		bind1("IsIP", ok1(func(s string) bool { return parseAddr(s).IsValid() })),
-		bind1("IsIPV4", ok1(func(s string) bool { return parseAddr(s).Is4() })),
-		bind1("IsIPV6", ok1(func(s string) bool { return parseAddr(s).Is6() })),
-		bind2("IpInRange", ok2(ipInRange)),
-		bind2("IpToRange", ok2(ipToRange)),
+		sure1("IsIP", func(s string) bool { return parseAddr(s).IsValid() }),
+		sure1("IsIPV4", func(s string) bool { return parseAddr(s).Is4() }),
+		sure1("IsIPV6", func(s string) bool { return parseAddr(s).Is6() }),
+		withLast(sure2("IpInRange", func(ip, cidr string) bool { return inRange(cidr)(ip) }), inRange),
+		sure2("IpToRange", ipToRange),
 	}
 }
 
@@ -28,16 +28,16 @@ func parseAddr(s string) netip.Addr {
 	return a.Unmap()
 }
 
-// ipInRange reports whether an address is in a prefix. Text that is neither is in nothing.
-func ipInRange(ip, cidr string) bool {
+// inRange returns the test whether an address is in a prefix. Text that is neither is in nothing.
+func inRange(cidr string) func(ip string) bool {
 	p, err := netip.ParsePrefix(cidr)
 	if err != nil {
-		return false
+		return func(string) bool { return false }
 	}
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
-	return p.Contains(parseAddr(ip))
+	return func(ip string) bool { return p.Contains(parseAddr(ip)) }
 }
 
 // ipToRange returns the prefix of a length (24 or /24) that an address is in, or "".

@@ -24,7 +24,7 @@ func arg[T any](args []any, i int) (T, error) {
 
 // bind1 makes a helper of a function of one argument.
 func bind1[A, R any](name string, f func(A) (R, error)) expr.Function {
-	return expr.Function{Name: name, Types: []any{new(func(A) R)}, Call: func(args ...any) (any, error) {
+	return expr.Function{Name: name, Typed: f, Types: []any{new(func(A) R)}, Call: func(args ...any) (any, error) {
 		a, err := arg[A](args, 0)
 		if err != nil {
 			return nil, err
@@ -35,7 +35,7 @@ func bind1[A, R any](name string, f func(A) (R, error)) expr.Function {
 
 // bind2 makes a helper of a function of two arguments.
 func bind2[A, B, R any](name string, f func(A, B) (R, error)) expr.Function {
-	return expr.Function{Name: name, Types: []any{new(func(A, B) R)}, Call: func(args ...any) (any, error) {
+	return expr.Function{Name: name, Typed: f, Types: []any{new(func(A, B) R)}, Call: func(args ...any) (any, error) {
 		a, err := arg[A](args, 0)
 		if err != nil {
 			return nil, err
@@ -50,7 +50,7 @@ func bind2[A, B, R any](name string, f func(A, B) (R, error)) expr.Function {
 
 // bind3 makes a helper of a function of three arguments.
 func bind3[A, B, C, R any](name string, f func(A, B, C) (R, error)) expr.Function {
-	return expr.Function{Name: name, Types: []any{new(func(A, B, C) R)}, Call: func(args ...any) (any, error) {
+	return expr.Function{Name: name, Typed: f, Types: []any{new(func(A, B, C) R)}, Call: func(args ...any) (any, error) {
 		a, err := arg[A](args, 0)
 		if err != nil {
 			return nil, err
@@ -67,24 +67,44 @@ func bind3[A, B, C, R any](name string, f func(A, B, C) (R, error)) expr.Functio
 	}}
 }
 
+// sure1, sure2 and sure3 make helpers of functions that cannot fail.
+func sure1[A, R any](name string, f func(A) R) expr.Function {
+	h := bind1(name, func(a A) (R, error) { return f(a), nil })
+	h.Typed = f
+	return h
+}
+
+func sure2[A, B, R any](name string, f func(A, B) R) expr.Function {
+	h := bind2(name, func(a A, b B) (R, error) { return f(a, b), nil })
+	h.Typed = f
+	return h
+}
+
+func sure3[A, B, C, R any](name string, f func(A, B, C) R) expr.Function {
+	h := bind3(name, func(a A, b B, c C) (R, error) { return f(a, b, c), nil })
+	h.Typed = f
+	return h
+}
+
+// withLast gives a helper of two arguments its form for a second one that is known beforehand.
+func withLast[A, B, R any](h expr.Function, fix func(B) func(A) R) expr.Function {
+	h.WithLast = fix
+	return h
+}
+
+// pure marks helpers whose result depends on their arguments alone.
+func pure(helpers []expr.Function) []expr.Function {
+	for i := range helpers {
+		helpers[i].Pure = true
+	}
+	return helpers
+}
+
 func result[R any](r R, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
 	return r, nil
-}
-
-// ok1, ok2 and ok3 adapt functions that cannot fail.
-func ok1[A, R any](f func(A) R) func(A) (R, error) {
-	return func(a A) (R, error) { return f(a), nil }
-}
-
-func ok2[A, B, R any](f func(A, B) R) func(A, B) (R, error) {
-	return func(a A, b B) (R, error) { return f(a, b), nil }
-}
-
-func ok3[A, B, C, R any](f func(A, B, C) R) func(A, B, C) (R, error) {
-	return func(a A, b B, c C) (R, error) { return f(a, b, c), nil }
 }
 
 // texts returns arguments from the given one on, which must all be text.

@@ -11,10 +11,10 @@ func (l *Lib) LoadDeclared(files []ruledoc.DataFile) { l.data.LoadDeclared(files
 
 func (l *Lib) dataFunctions() []expr.Function {
 	return []expr.Function{
-		bind1("File", ok1(l.file)),
-		bind2("RegexpInFile", ok2(l.regexpInFile)),
-		bind1("FileMap", ok1(l.fileMap)),
-		bind2("LookupFile", ok2(l.lookupFile)),
+		sure1("File", l.file),
+		sure2("RegexpInFile", l.regexpInFile),
+		sure1("FileMap", l.fileMap),
+		sure2("LookupFile", l.lookupFile),
 	}
 }
 

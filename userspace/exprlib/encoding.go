@@ -12,13 +12,13 @@ import (
 func encodingFunctions() []expr.Function {
 	return []expr.Function{
 		bind1("B64Decode", decodeBase64),
-		bind1("PathEscape", ok1(url.PathEscape)),
-		bind1("QueryEscape", ok1(url.QueryEscape)),
-		bind1("PathUnescape", ok1(orInput(url.PathUnescape))),
-		bind1("QueryUnescape", ok1(orInput(url.QueryUnescape))),
-		bind1("ParseUri", ok1(parseURI)),
-		bind1("ParseQuery", ok1(func(s string) url.Values { return parseQuery(s) })),
-		bind2("ExtractQueryParam", ok2(extractQueryParam)),
+		sure1("PathEscape", url.PathEscape),
+		sure1("QueryEscape", url.QueryEscape),
+		sure1("PathUnescape", orInput(url.PathUnescape)),
+		sure1("QueryUnescape", orInput(url.QueryUnescape)),
+		sure1("ParseUri", parseURI),
+		sure1("ParseQuery", func(s string) url.Values { return parseQuery(s) }),
+		sure2("ExtractQueryParam", extractQueryParam),
 	}
 }
 

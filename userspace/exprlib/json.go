@@ -11,14 +11,18 @@ import (
 
 func jsonFunctions() []expr.Function {
 	return []expr.Function{
-		bind2("JsonExtract", ok2(func(blob, path string) string { return extract(blob, splitPath(path)).text() })),
+		withLast(sure2("JsonExtract", func(blob, path string) string { return extractAt(path)(blob) }), extractAt),
 		{Name: "JsonExtractLib", Types: []any{new(func(string, ...string) string)}, Call: callExtractLib},
 		{Name: "JsonExtractUnescape", Types: []any{new(func(string, ...string) string)}, Call: callExtractUnescape},
-		bind2("JsonExtractSlice", ok2(extractAs[[]any])),
-		bind2("JsonExtractObject", ok2(extractAs[map[string]any])),
-		bind1("ToJsonString", ok1(toJSON)),
-		bind3("UnmarshalJSON", unmarshalJSON),
+		sure2("JsonExtractSlice", extractAs[[]any]),
+		sure2("JsonExtractObject", extractAs[map[string]any]),
+		sure1("ToJsonString", toJSON),
 	}
+}
+
+func extractAt(path string) func(blob string) string {
+	keys := splitPath(path)
+	return func(blob string) string { return extract(blob, keys).text() }
 }
 
 // callExtractLib is JsonExtract with the path as separate keys, so that keys may contain dots.

@@ -10,8 +10,10 @@ import (
 
 var errNoPair = errors.New("no key=value pair found")
 
-func keyValueFunctions() []expr.Function {
+// storingFunctions are the helpers that change a map of the event.
+func storingFunctions() []expr.Function {
 	return []expr.Function{
+		bind3("UnmarshalJSON", unmarshalJSON),
 		bind3("ParseKV", storePairs(parseKV)),
 		bind3("ParseKVLax", storePairs(parseKVLax)),
 	}

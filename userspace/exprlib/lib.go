@@ -64,8 +64,8 @@ func New(deps Deps) *Lib {
 // Functions returns the helpers, including those that are known but not available yet.
 func (l *Lib) Functions() []expr.Function {
 	return slices.Concat(
-		stringFunctions(), encodingFunctions(), numberFunctions(), listFunctions(), addressFunctions(),
-		jsonFunctions(), keyValueFunctions(), xmlFunctions(),
+		pure(stringFunctions()), pure(encodingFunctions()), pure(numberFunctions()), pure(listFunctions()),
+		pure(addressFunctions()), pure(jsonFunctions()), pure(xmlFunctions()), storingFunctions(),
 		l.dataFunctions(), l.stashFunctions(), l.timeFunctions(), l.historyFunctions(), l.logFunctions(),
 		missingFunctions(),
 	)

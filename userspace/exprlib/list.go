@@ -12,7 +12,7 @@ func listFunctions() []expr.Function {
 		{Name: "Distinct", Types: []any{new(func(any) []any)}, Call: func(args ...any) (any, error) { return result(distinct(args[0])) }},
 		{Name: "Flatten", Types: []any{new(func(...any) []any)}, Call: func(args ...any) (any, error) { return flatten(nil, args), nil }},
 		{Name: "FlattenDistinct", Types: []any{new(func(...any) []any)}, Call: func(args ...any) (any, error) { return result(distinct(flatten(nil, args))) }},
-		bind2("KeyExists", ok2(keyExists)),
+		sure2("KeyExists", keyExists),
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 
 func numberFunctions() []expr.Function {
 	return []expr.Function{
-		bind1("Atof", ok1(atof)),
-		bind2("FloatApproxEqual", ok2(func(a, b float64) bool { return math.Abs(a-b) < 1e-6 })),
+		sure1("Atof", atof),
+		sure2("FloatApproxEqual", func(a, b float64) bool { return math.Abs(a-b) < 1e-6 }),
 		{Name: "Distance", Types: []any{new(func(string, string, string, string) float64)}, Call: callDistance},
 		{Name: "AverageInterval", Types: []any{new(func(any) time.Duration)}, Call: callInterval(averageInterval)},
 		{Name: "MedianInterval", Types: []any{new(func(any) time.Duration)}, Call: callInterval(medianInterval)},

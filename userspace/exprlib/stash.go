@@ -106,7 +106,7 @@ func (s *Stash) remove(e *list.Element) {
 }
 
 func (l *Lib) stashFunctions() []expr.Function {
-	return []expr.Function{bind2("GetFromStash", ok2(func(name, key string) string {
+	return []expr.Function{sure2("GetFromStash", func(name, key string) string {
 		l.stashMu.RLock()
 		s := l.stashes[name]
 		l.stashMu.RUnlock()
@@ -117,6 +117,5 @@ func (l *Lib) stashFunctions() []expr.Function {
 			return ""
 		}
 		return s.Get(key)
-	})),
-	}
+	})}
 }

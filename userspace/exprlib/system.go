@@ -15,7 +15,7 @@ func (l *Lib) timeFunctions() []expr.Function {
 			return l.deps.Now().UTC().Format(time.RFC3339), nil
 		}},
 		{Name: "Hostname", Types: []any{new(func() string)}, Call: func(...any) (any, error) { return l.hostname, nil }},
-		bind1("ParseUnix", ok1(parseUnix)),
+		sure1("ParseUnix", parseUnix),
 	}
 }
 
@@ -35,8 +35,8 @@ func parseUnix(s string) string {
 
 func (l *Lib) historyFunctions() []expr.Function {
 	return []expr.Function{
-		bind1("GetDecisionsCount", ok1(func(value string) int { return l.decisions(value, time.Time{}) })),
-		bind2("GetDecisionsSinceCount", ok2(func(value, since string) int {
+		sure1("GetDecisionsCount", func(value string) int { return l.decisions(value, time.Time{}) }),
+		sure2("GetDecisionsSinceCount", func(value, since string) int {
 			d, err := yamlpos.ParseDuration(since)
 			if err != nil {
 				if l.warned.first("since " + since) {
@@ -45,7 +45,7 @@ func (l *Lib) historyFunctions() []expr.Function {
 				return 0
 			}
 			return l.decisions(value, l.deps.Now().Add(-d))
-		})),
+		}),
 	}
 }
 
