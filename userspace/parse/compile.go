@@ -91,6 +91,9 @@ func (c *compiler) node(d *document, parent *node) *node {
 	if n.name == "" && parent != nil {
 		n.name = "child-" + parent.name
 	}
+	if parent != nil {
+		n.depth = parent.depth + 1
+	}
 	if d.Filter.Text != "" {
 		n.filter = c.expression(d.Filter, expr.Bool)
 		if n.filter != nil {

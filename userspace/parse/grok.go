@@ -6,6 +6,7 @@ import (
 
 	"gabion/userspace/expr"
 	"gabion/userspace/grok"
+	"gabion/userspace/yamlpos"
 )
 
 // Bounds of the time that patterns take, which is in proportion to the text.
@@ -25,8 +26,9 @@ var errTooMuch = fmt.Errorf("patterns were tried on more than %d KiB of it: the 
 // grokStep is a compiled grok key.
 type grokStep struct {
 	pattern    *grok.Pattern
-	line       bool   // apply on the raw line
-	applyOn    string // or else on this key of Parsed, when not empty
+	source     yamlpos.Text // of the pattern, or its name
+	line       bool         // apply on the raw line
+	applyOn    string       // or else on this key of Parsed, when not empty
 	expression *expr.Program
 	statics    []*static
 }
@@ -36,10 +38,12 @@ func (c *compiler) grok(d *grokDocument) *grokStep {
 	var err error
 	switch {
 	case d.Name.Text != "":
+		g.source = d.Name
 		if g.pattern, err = c.patterns.CompileName(d.Name.Text); err != nil {
 			c.errs.Add(d.Name.Pos, c.unknownPattern(err))
 		}
 	case d.Pattern.Text != "":
+		g.source = d.Pattern
 		if g.pattern, err = c.patterns.Compile(d.Pattern.Text); err != nil {
 			c.errs.Add(d.Pattern.Pos, c.unknownPattern(err))
 		}
@@ -59,26 +63,36 @@ func (c *compiler) grok(d *grokDocument) *grokStep {
 // applyGrok matches the node's pattern, merges what it captured into Parsed and runs its statics.
 func (r *run) applyGrok(n *node) (bool, error) {
 	text, ok := r.grokText(n)
-	if !ok {
-		return false, nil
-	}
-	if r.match.Searched() > maxSearched {
+	if ok && r.match.Searched() > maxSearched {
 		r.fault(n, "line took too long to match", errTooMuch)
-		return false, nil
+		ok = false
 	}
 	p := n.grok.pattern
-	if !p.Match(text, &r.match) {
+	if !ok || !p.Match(text, &r.match) {
+		r.tell(n, StepGrok, false, n.grok.input(), text, nil)
 		return false, nil
 	}
 	for i, name := range p.Names() {
 		r.evt.Parsed[name] = r.match.Get(i)
 	}
+	r.tell(n, StepGrok, true, n.grok.input(), text, nil)
 	for _, s := range n.grok.statics {
 		if err := r.apply(n, s); err != nil {
 			return true, err
 		}
 	}
 	return true, nil
+}
+
+// input names what the pattern is matched with.
+func (g *grokStep) input() string {
+	switch {
+	case g.line:
+		return "evt.Line.Raw"
+	case g.applyOn != "":
+		return "evt.Parsed." + g.applyOn
+	}
+	return g.expression.Source()
 }
 
 // grokText returns the text to match, cut at maxText.

@@ -10,6 +10,7 @@ import (
 type node struct {
 	name      string
 	stage     string
+	depth     int // nodes it lies in
 	pos       yamlpos.Position
 	filter    *expr.Program
 	requires  []expr.Condition // must hold for filter to be true
@@ -27,7 +28,10 @@ type node struct {
 // The order is part of the rules' language: children run even when the node's own grok failed, and
 // what failed nodes have already written stays.
 func (r *run) process(n *node) (bool, error) {
-	if !r.passes(n) {
+	passed := r.passes(n)
+	r.tell(n, StepFilter, passed, "", "", nil)
+	if !passed {
+		r.tell(n, StepDone, false, "", "", nil)
 		return false, nil
 	}
 	n.counters.hits.Add(1)
@@ -35,6 +39,7 @@ func (r *run) process(n *node) (bool, error) {
 	if ok && err == nil {
 		n.counters.ok.Add(1)
 	}
+	r.tell(n, StepDone, ok && err == nil, "", "", err)
 	return ok, err
 }
 

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"fmt"
 	"testing"
 
 	"gabion/userspace/event"
@@ -133,9 +134,12 @@ func TestOverflowsMeetEveryStage(t *testing.T) {
 func TestTrace(t *testing.T) {
 	p := mustCompile(t, doc("s00", "name: a\nfilter: 'false'\nstatics: [{meta: a, value: x}]"), doc("s00", promoting), doc("s01", "name: b\nnodes: [{statics: [{meta: c, value: x}]}]"))
 	var got []string
-	if err := p.RunTraced(line("a"), func(stage, node string, ok bool) {
-		text := stage + " " + node
-		if ok {
+	if err := p.RunTraced(line("a"), func(s Step) {
+		if s.Kind != StepDone || s.Node.Depth() > 0 {
+			return
+		}
+		text := s.Node.Stage() + " " + s.Node.Name()
+		if s.OK {
 			text += " ok"
 		}
 		got = append(got, text)
@@ -143,6 +147,54 @@ func TestTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, []string{"s00 a", "s00 up ok", "s01 b ok"}, got)
+}
+
+func TestTraceTellsEveryStep(t *testing.T) {
+	p := mustCompile(t, doc("s00", `
+name: up
+onsuccess: next_stage
+grok:
+  pattern: '%{INT:i} %{WORD:w}'
+  apply_on: Line.Raw
+  statics: [{meta: kind, value: number}]
+whitelist: {reason: friend, expression: ["evt.Line.Raw == '7 x'"]}
+nodes:
+- filter: FailBool()
+  statics: [{meta: a, value: b}]
+statics:
+- {parsed: twice, expression: evt.Parsed.i + evt.Parsed.i}
+- {target: evt.StrTime, expression: evt.Parsed.none}
+`))
+	kinds := map[StepKind]string{
+		StepFilter: "filter", StepWhitelist: "whitelist", StepGrok: "grok", StepStatic: "static", StepFault: "fault", StepDone: "done",
+	}
+	for _, tt := range []struct {
+		line string
+		want []string
+	}{
+		{"7 x", []string{
+			"up filter true  ", "up whitelist true  friend", "up grok true evt.Line.Raw 7 x", "up static true evt.Meta.kind number",
+			"child-up fault false  filter failed", "child-up filter false  ", "child-up done false  ",
+			"up static true evt.Parsed.twice 77", "up static false evt.StrTime ", "up done true  ",
+		}},
+		{"none", []string{
+			"up filter true  ", "up whitelist false  friend", "up grok false evt.Line.Raw none",
+			"child-up fault false  filter failed", "child-up filter false  ", "child-up done false  ", "up done false  ",
+		}},
+	} {
+		t.Run(tt.line, func(t *testing.T) {
+			var got []string
+			if err := p.RunTraced(line(tt.line), func(s Step) {
+				got = append(got, fmt.Sprintf("%s %s %v %s %s", s.Node.Name(), kinds[s.Kind], s.OK, s.Name, s.Text))
+				if (s.Err != nil) != (s.Kind == StepFault) {
+					t.Errorf("step %d has the error %v", s.Kind, s.Err)
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			equal(t, tt.want, got)
+		})
+	}
 }
 
 func TestStats(t *testing.T) {

@@ -56,9 +56,6 @@ func (p *Pipeline) Stages() []string {
 	return names
 }
 
-// Trace is told, after each document's node that an event came to, whether it succeeded.
-type Trace func(stage, node string, ok bool)
-
 // Run takes the event through the stages and sets evt.Process: whether it was understood. A log
 // event must be promoted from each stage to the next by one of its nodes. An overflow goes through
 // all stages, because what rules could not enrich must still meet the whitelists.
@@ -148,7 +145,7 @@ func (r *run) allStages() {
 		s := &r.p.stages[r.current]
 		r.evt.Stage = s.name
 		for _, n := range s.nodes {
-			ok, err := r.node(s, n)
+			ok, err := r.process(n)
 			if err == nil && ok && n.nextStage {
 				break
 			}
@@ -161,7 +158,7 @@ func (r *run) allStages() {
 func (r *run) stage(s *stage) (bool, error) {
 	succeeded := false
 	for _, n := range s.nodes {
-		ok, err := r.node(s, n)
+		ok, err := r.process(n)
 		if err != nil {
 			return false, err
 		}
@@ -171,14 +168,6 @@ func (r *run) stage(s *stage) (bool, error) {
 		}
 	}
 	return succeeded, nil
-}
-
-func (r *run) node(s *stage, n *node) (bool, error) {
-	ok, err := r.process(n)
-	if r.trace != nil {
-		r.trace(s.name, n.name, ok)
-	}
-	return ok, err
 }
 
 // promote moves the event to the stage after the one that is being run: once, however many nodes

@@ -10,12 +10,13 @@ import (
 
 // stash remembers a value of this event for expressions on later ones.
 type stash struct {
+	name       string
 	to         *exprlib.Stash
 	key, value *expr.Program
 }
 
 func (c *compiler) stash(d *stashDocument) *stash {
-	s := &stash{key: c.stashExpression(d, d.Key, "key"), value: c.stashExpression(d, d.Value, "value")}
+	s := &stash{name: d.Name, key: c.stashExpression(d, d.Key, "key"), value: c.stashExpression(d, d.Value, "value")}
 	switch d.Strategy {
 	case "", "LRU", "LFU", "ARC":
 	default:
@@ -54,4 +55,7 @@ func (r *run) store(n *node, s *stash) {
 		return
 	}
 	s.to.Set(key, value)
+	if r.trace != nil {
+		r.tell(n, StepStash, true, s.name, key+" = "+value, nil)
+	}
 }

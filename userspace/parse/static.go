@@ -3,6 +3,7 @@ package parse
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"gabion/userspace/enrich"
 	"gabion/userspace/expr"
@@ -10,6 +11,7 @@ import (
 
 // static sets one value of the event.
 type static struct {
+	name       string // where the value goes, as a trace shows it
 	set        func(r *run, n *node, value string)
 	value      string
 	expression *expr.Program
@@ -25,7 +27,7 @@ func (c *compiler) statics(docs []staticDocument) []*static {
 }
 
 func (c *compiler) static(d *staticDocument) *static {
-	s := &static{value: d.Value, set: c.destination(d), always: d.Method == "ParseDate"}
+	s := &static{name: d.place(), value: d.Value, set: c.destination(d), always: d.Method == "ParseDate"}
 	switch {
 	case d.Value != "":
 	case d.Expression.Text != "":
@@ -52,6 +54,21 @@ func (c *compiler) destination(d *staticDocument) func(*run, *node, string) {
 	}
 	c.missing(d.At, "static needs meta, parsed, enriched, target or method", "meta", "parsed", "enriched", "target", "method")
 	return ignore
+}
+
+// place names where the static's value goes.
+func (d *staticDocument) place() string {
+	switch {
+	case d.Method != "":
+		return "method " + d.Method
+	case d.Parsed != "":
+		return "evt.Parsed." + d.Parsed
+	case d.Meta != "":
+		return "evt.Meta." + d.Meta
+	case d.Enriched != "":
+		return "evt.Enriched." + d.Enriched
+	}
+	return "evt." + strings.TrimPrefix(d.Target, "evt.")
 }
 
 // ignore is the destination of statics that cannot be stored; the reason is logged when the rule
@@ -93,17 +110,18 @@ func (c *compiler) target(d *staticDocument) func(*run, *node, string) {
 
 // apply runs a static. The error is one that ends the event.
 func (r *run) apply(n *node, s *static) error {
-	value := s.value
+	value, skip := s.value, false
 	if s.expression != nil {
-		var skip bool
 		var err error
-		if value, skip, err = r.staticValue(n, s); skip || err != nil {
+		if value, skip, err = r.staticValue(n, s); err != nil {
 			return err
 		}
 	}
-	if value != "" || s.always {
+	stored := !skip && (value != "" || s.always)
+	if stored {
 		s.set(r, n, value)
 	}
+	r.tell(n, StepStatic, stored, s.name, value, nil)
 	return nil
 }
 

@@ -50,6 +50,7 @@ const faultQuiet = time.Minute
 // fault counts a failure at run time and logs it, at most once per node and minute.
 func (r *run) fault(n *node, message string, err error) {
 	total := n.counters.faults.Add(1)
+	r.tell(n, StepFault, false, "", message, err)
 	quiet, now := n.counters.quiet.Load(), r.p.now()
 	if now.UnixNano() < quiet || !n.counters.quiet.CompareAndSwap(quiet, now.Add(faultQuiet).UnixNano()) {
 		return

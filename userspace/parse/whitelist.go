@@ -66,7 +66,11 @@ func unmapPrefix(p netip.Prefix) netip.Prefix {
 // checkWhitelist marks the event when the node's whitelist matches it.
 func (r *run) checkWhitelist(n *node) bool {
 	w := n.whitelist
-	if !w.hasEntries() || !r.matchesAddress(w) && !r.matchesExpression(n, w) {
+	if !w.hasEntries() {
+		return false
+	}
+	if !r.matchesAddress(w) && !r.matchesExpression(n, w) {
+		r.tell(n, StepWhitelist, false, "", w.reason, nil)
 		return false
 	}
 	if !r.evt.Whitelisted {
@@ -76,6 +80,7 @@ func (r *run) checkWhitelist(n *node) bool {
 	if r.evt.Type == event.Overflow {
 		r.evt.Overflow.Whitelisted = true
 	}
+	r.tell(n, StepWhitelist, true, "", w.reason, nil)
 	return true
 }
 
