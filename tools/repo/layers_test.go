@@ -23,7 +23,7 @@ var layers = map[string]int{
 
 	"userspace/rules": 6,
 
-	"userspace/engine": 7, "userspace/config": 7,
+	"userspace/engine": 7, "userspace/config": 7, "userspace/hub": 7,
 
 	"userspace/api": 8, "userspace/daemon/inputs": 8, "userspace/daemon/rulebook": 8,
 
