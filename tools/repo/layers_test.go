@@ -33,7 +33,7 @@ var layers = map[string]int{
 
 	"cmd/gabion": 11,
 
-	"tools/gotest/tally": 0, "tools/kernels/plan": 0, "tools/repo": 12, "tools/gotest": 12, "tools/kernels": 12, "tools/kernels/guest": 12,
+	"tools/gotest/tally": 0, "tools/loggen/logs": 0, "tools/kernels/plan": 0, "tools/repo": 12, "tools/gotest": 12, "tools/loggen": 12, "tools/kernels": 12, "tools/kernels/guest": 12,
 }
 
 // owners says which packages may import a library; its users elsewhere go through them.
