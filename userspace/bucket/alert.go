@@ -13,12 +13,13 @@ import (
 	"gabion/userspace/event"
 )
 
-// muted reports whether an overflow at time at falls into a blackhole, and counts it then.
-func (t *Table) muted(s *Scenario, id ID, at int64, replay bool) bool {
-	if s.blackhole <= 0 || !t.clock(replay).mutes.active(id, at) {
+// muted reports whether the overflow of a bucket falls into a blackhole, and counts it then.
+func (t *Table) muted(s *Scenario, b *bucket, m *Match) bool {
+	if s.blackhole <= 0 || !t.clock(b.replay).mutes.active(b.id, b.last) {
 		return false
 	}
 	t.stats.muted.Add(1)
+	t.tell(s, m, Muted, b)
 	return true
 }
 
@@ -29,17 +30,20 @@ func (t *Table) overflow(s *Scenario, b *bucket, m *Match) (*event.Event, error)
 	run, err := s.alerts(b, key, &t.names)
 	if err != nil {
 		t.stats.lost.Add(1)
+		t.tell(s, m, Lost, b)
 		return nil, fmt.Errorf("raise alert: %w", err)
 	}
 	wanted, err := s.wanted(b, run)
 	if !wanted {
 		t.stats.filtered.Add(1)
+		t.tell(s, m, Filtered, b)
 		return nil, err
 	}
 	if s.blackhole > 0 {
 		t.clock(b.replay).mutes.set(b.id, addTime(b.last, s.blackhole), t.config.MaxBuckets)
 	}
 	t.stats.overflows.Add(1)
+	t.tell(s, m, Overflowed, b)
 	at := stamp(b.last)
 	return &event.Event{
 		Type: event.Overflow, ExpectMode: m.Event.ExpectMode, Process: true,

@@ -13,6 +13,7 @@ type TableConfig struct {
 	MaxBuckets int   // live buckets; 0 means DefaultMaxBuckets
 	MaxBytes   int64 // estimated memory of all buckets; 0 means 1 KiB for each of MaxBuckets
 	Hasher     Hasher
+	Trace      Trace // told of every event poured; nil for nobody
 }
 
 // DefaultMaxBuckets is the number of live buckets that a table holds when its configuration does
@@ -93,13 +94,7 @@ func (t *Table) Stats() Stats {
 // scenario's author meant: a rule's expression failed, or there is no source.
 func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 	if s.kind == kindTrigger {
-		t.stats.poured.Add(1)
-		if t.muted(s, id, m.time, m.replay()) {
-			return nil, nil
-		}
-		return t.overflow(s, &bucket{
-			id: id, first: m.time, last: m.time, total: 1, replay: m.replay(), queue: []record{newRecord(m, s.whole, &t.names)},
-		}, m)
+		return t.trigger(s, id, m)
 	}
 	for t.bytes > t.config.MaxBytes && len(t.byID) > 0 {
 		t.evict(func(p *population) int64 { return p.bytes })
@@ -113,6 +108,7 @@ func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 	distinct := s.distinct != nil && !m.distinctFailed
 	if b != nil && distinct && b.has(t.config.Hasher.text(m.distinct)) {
 		t.stats.repeated.Add(1)
+		t.tell(s, m, Repeated, b)
 		return nil, nil
 	}
 	if m.cancel {
@@ -120,6 +116,7 @@ func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 			t.remove(b)
 			t.stats.cancelled.Add(1)
 		}
+		t.tell(s, m, Cancelled, b)
 		return nil, nil
 	}
 	if b == nil {
@@ -136,12 +133,24 @@ func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 		full, err = s.met(b, m)
 	}
 	if !full {
+		t.tell(s, m, Counted, b)
 		return nil, err
 	}
 	t.remove(b)
-	if t.muted(s, id, m.time, b.replay) {
+	if t.muted(s, b, m) {
 		return nil, nil
 	}
+	return t.overflow(s, b, m)
+}
+
+// trigger overflows with every event.
+func (t *Table) trigger(s *Scenario, id ID, m *Match) (*event.Event, error) {
+	t.stats.poured.Add(1)
+	b := &bucket{id: id, first: m.time, last: m.time, total: 1, replay: m.replay()}
+	if t.muted(s, b, m) {
+		return nil, nil
+	}
+	b.queue = []record{newRecord(m, s.whole, &t.names)}
 	return t.overflow(s, b, m)
 }
 

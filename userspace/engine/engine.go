@@ -17,6 +17,7 @@ import (
 
 	"gabion/userspace/bucket"
 	"gabion/userspace/decision"
+	"gabion/userspace/parse"
 	"gabion/userspace/profile"
 	"gabion/userspace/rules"
 	"gabion/userspace/source"
@@ -37,6 +38,8 @@ type Config struct {
 	// alerts of one overflow share their Events, which must not be changed.
 	Sink func(*decision.Alert)
 	Log  *slog.Logger // nil: silent
+
+	tracer Tracer // nil but in a walk
 }
 
 // ErrClosed is returned by Emit once Close was called.
@@ -58,6 +61,8 @@ type Engine struct {
 	// deliver is nil in a live engine. A replay reads every job from it, in input order, and takes
 	// the alerts once the job is finished; neither Sink nor Done is called then.
 	deliver chan *job
+
+	steps parse.Trace // of the tracer, nil without one
 
 	current atomic.Pointer[ruleset] // the rules that new batches get, for Stats
 	running sync.WaitGroup
@@ -83,11 +88,15 @@ func newEngine(config Config, deliver chan *job) *Engine {
 		order: make(chan *job, queue), work: make(chan *job, queue),
 	}
 	e.use(newRuleset(config.Rules, config.Profiles, nil))
+	var poured bucket.Trace
+	if config.tracer != nil {
+		e.steps, poured = config.tracer.Step, config.tracer.Poured
+	}
 	for i := range config.Shards {
 		e.shards = append(e.shards, &shard{
 			engine: e, index: i, in: make(chan *job, queue),
 			table: bucket.NewTable(bucket.TableConfig{
-				MaxBuckets: max(1, config.MaxBuckets/config.Shards), Hasher: e.hasher,
+				MaxBuckets: max(1, config.MaxBuckets/config.Shards), Hasher: e.hasher, Trace: poured,
 			}),
 		})
 	}

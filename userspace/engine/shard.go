@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"time"
 
 	"gabion/userspace/bucket"
@@ -90,9 +91,11 @@ func (s *shard) conclude(r *ruleset, overflow *event.Event) []*decision.Alert {
 	e.runPipeline(r.set.PostOverflows, r.post, overflow)
 	if overflow.Overflow.Whitelisted || overflow.Whitelisted {
 		e.count.whitelistedOverflows.Add(1)
+		e.concluded(overflow, nil, nil)
 		return nil
 	}
 	alerts := overflow.Overflow.APIAlerts
+	var failed error
 	for _, a := range alerts {
 		at := a.StopAt
 		if overflow.ExpectMode == event.Live {
@@ -101,11 +104,20 @@ func (s *shard) conclude(r *ruleset, overflow *event.Event) []*decision.Alert {
 		a.CreatedAt = at
 		if err := applyProfiles(r, a, at); err != nil {
 			e.failed(r.profile, err)
+			failed = errors.Join(failed, err)
 		}
 		e.count.alerts.Add(1)
 		e.count.decisions.Add(uint64(len(a.Decisions)))
 	}
+	e.concluded(overflow, alerts, failed)
 	return alerts
+}
+
+// concluded tells the tracer, if there is one, what came of an overflow.
+func (e *Engine) concluded(overflow *event.Event, alerts []*decision.Alert, err error) {
+	if e.config.tracer != nil {
+		e.config.tracer.Concluded(overflow, alerts, err)
+	}
 }
 
 func applyProfiles(r *ruleset, a *decision.Alert, at time.Time) (err error) {

@@ -49,7 +49,7 @@ func (e *Engine) runPipeline(p *parse.Pipeline, c *ruleCounters, evt *event.Even
 	var fault error
 	panicked := func() (err error) {
 		defer recovered(&err)
-		fault = p.Run(evt)
+		fault = p.RunTraced(evt, e.steps)
 		return nil
 	}()
 	if panicked != nil {
@@ -80,6 +80,9 @@ func (e *Engine) offer(j *job, evt *event.Event, at position) {
 	var buf [32]*scenarioRule
 	for _, rule := range j.rules.index.candidates(evt, buf[:0]) {
 		m, err := match(rule, evt, when)
+		if e.config.tracer != nil {
+			e.config.tracer.Offered(rule.Scenario, evt, m, err)
+		}
 		if err != nil {
 			e.failed(rule.count, err)
 		}
