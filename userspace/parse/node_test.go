@@ -184,7 +184,11 @@ statics:
 	} {
 		t.Run(tt.line, func(t *testing.T) {
 			var got []string
-			if err := p.RunTraced(line(tt.line), func(s Step) {
+			evt := line(tt.line)
+			if err := p.RunTraced(evt, func(s Step) {
+				if s.Event != evt {
+					t.Error("a step is about another event")
+				}
 				got = append(got, fmt.Sprintf("%s %s %v %s %s", s.Node.Name(), kinds[s.Kind], s.OK, s.Name, s.Text))
 				if (s.Err != nil) != (s.Kind == StepFault) {
 					t.Errorf("step %d has the error %v", s.Kind, s.Err)

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"gabion/userspace/event"
 	"gabion/userspace/expr"
 	"gabion/userspace/grok"
 	"gabion/userspace/yamlpos"
@@ -15,12 +16,13 @@ type Trace func(Step)
 // with StepDone; those of the nodes inside it lie in between. A StepFault stands in front of the
 // step that it belongs to.
 type Step struct {
-	Kind StepKind
-	Node Node
-	OK   bool
-	Name string
-	Text string
-	Err  error
+	Event *event.Event
+	Kind  StepKind
+	Node  Node
+	OK    bool
+	Name  string
+	Text  string
+	Err   error
 }
 
 // StepKind says what a step is about, and what its fields mean.
@@ -100,6 +102,6 @@ func (p *Pipeline) Nodes() []Node {
 // tell tells the trace, if there is one, of a step.
 func (r *run) tell(n *node, kind StepKind, ok bool, name, text string, err error) {
 	if r.trace != nil {
-		r.trace(Step{kind, Node{n}, ok, name, text, err})
+		r.trace(Step{r.evt, kind, Node{n}, ok, name, text, err})
 	}
 }
