@@ -70,9 +70,7 @@ func (s *Scenario) alerts(b *bucket, mapkey string, names *dictionary) (event.Ru
 		if err := s.addSources(sources, r.whole, &got); err != nil {
 			return event.RuntimeAlert{}, err
 		}
-		if got.hasMeta {
-			events = append(events, decision.Event{Timestamp: got.timestamp, Meta: got.meta, Line: got.line})
-		}
+		events = append(events, decision.Event{Timestamp: got.timestamp, Meta: got.meta, Line: got.line})
 	}
 	if len(sources) == 0 {
 		return event.RuntimeAlert{}, errors.New("none of the events names a source")

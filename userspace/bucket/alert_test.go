@@ -70,7 +70,7 @@ func TestTriggerAlertHasOneEvent(t *testing.T) {
 func TestScopeSaysWhoTheSourceIs(t *testing.T) {
 	ranged := func(network string) *event.Event {
 		e := at(0, "192.0.2.7", "SourceRange", network, "user", "root")
-		e.Enriched = map[string]string{"ASNumber": "64496", "ASNOrg": "EXAMPLE", "IsoCode": "DE", "Latitude": "52.5", "Longitude": "x"}
+		e.Enriched = event.MakeFields("ASNumber", "64496", "ASNOrg", "EXAMPLE", "IsoCode", "DE", "Latitude", "52.5", "Longitude", "x")
 		return e
 	}
 	full := decision.Source{
@@ -146,7 +146,7 @@ func TestRetainedTextIsCutBetweenCharacters(t *testing.T) {
 	e := at(0, "192.0.2.1", "path", strings.Repeat("é", maxValue), "zeta", "last")
 	e.Line.Raw = "x" + strings.Repeat("é", decision.MaxLine)
 	for i := range 20 {
-		e.Meta[fmt.Sprint("key", i)] = strings.Repeat("v", maxValue)
+		e.Meta.Set(fmt.Sprint("key", i), strings.Repeat("v", maxValue))
 	}
 	a := overflowOf(t, mustCompile(t, trigger("")), e).Overflow.Alert
 	line, path := a.Events[0].Line, a.Events[0].GetMeta("path")
@@ -171,7 +171,7 @@ func TestWhatAFilterSetsIsSeenByItsOwnScenarioAlone(t *testing.T) {
 	if got := a.Events[0].GetMeta("cve"); got != "CVE-2024-1" {
 		t.Errorf("alert's cve = %q", got)
 	}
-	if _, leaked := e.Meta["cve"]; leaked {
+	if _, leaked := e.Meta.Lookup("cve"); leaked {
 		t.Error("the shared event was changed")
 	}
 }

@@ -98,13 +98,13 @@ func (h *harness) pourErr(s *Scenario, evt *event.Event) (*event.Event, error) {
 func at(after time.Duration, ip string, meta ...string) *event.Event {
 	e := &event.Event{
 		ExpectMode: event.Replay, Time: start.Add(after), MarshaledTime: start.Add(after).Format(time.RFC3339Nano),
-		Line: event.Line{Raw: fmt.Sprintf("line at %s from %s", after, ip)}, Meta: map[string]string{},
+		Line: event.Line{Raw: fmt.Sprintf("line at %s from %s", after, ip)},
 	}
 	if ip != "" {
-		e.Meta["source_ip"] = ip
+		e.Meta.Set("source_ip", ip)
 	}
 	for i := 0; i+1 < len(meta); i += 2 {
-		e.Meta[meta[i]] = meta[i+1]
+		e.Meta.Set(meta[i], meta[i+1])
 	}
 	return e
 }

@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"time"
 
@@ -93,11 +92,11 @@ func (s *Scenario) matchBucket(m *Match, vars expr.Vars) (err error) {
 	return err
 }
 
-// detached returns a copy of the event whose maps the scenario's expressions may write: what one
+// detached returns a copy of the event whose fields the scenario's expressions may write: what one
 // scenario sets is seen by its own alert and by no other scenario.
 func detached(evt *event.Event) *event.Event {
 	c := *evt
-	c.Meta, c.Parsed = maps.Clone(evt.Meta), maps.Clone(evt.Parsed)
+	c.Meta, c.Parsed = evt.Meta.Clone(), evt.Parsed.Clone()
 	return &c
 }
 

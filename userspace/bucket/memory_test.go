@@ -23,12 +23,12 @@ func sliced(ip string) *event.Event {
 		f, text, fields = text[:n], text[n+1:], fields[1:]
 		return f
 	}
-	e := &event.Event{ExpectMode: event.Live, Time: start, Meta: map[string]string{}}
-	e.Meta["source_ip"], e.Meta["SourceRange"], e.Meta["log_type"], e.Meta["user"] = next(), next(), next(), next()
+	e := &event.Event{ExpectMode: event.Live, Time: start}
+	e.Meta = event.MakeFields("source_ip", next(), "SourceRange", next(), "log_type", next(), "user", next())
 	e.Line.Raw, e.StrTime = next(), next()
 	e.MarshaledTime = e.StrTime
-	e.Parsed = map[string]string{"pair": next()}
-	e.Enriched = map[string]string{"ASNOrg": next(), "ASNumber": next()}
+	e.Parsed = event.MakeFields("pair", next())
+	e.Enriched = event.MakeFields("ASNOrg", next(), "ASNumber", next())
 	return e
 }
 
@@ -62,7 +62,7 @@ func TestWhatIsKeptDoesNotKeepTheBlocksOfTheLog(t *testing.T) {
 				for i := range blocks {
 					e := sliced(fmt.Sprintf("2001:db8::%x", i))
 					for k := range tt.keys {
-						e.Meta["user"] = fmt.Sprint(k)
+						e.Meta.Set("user", fmt.Sprint(k))
 						h.pour(s, e)
 					}
 				}

@@ -11,10 +11,7 @@ import (
 )
 
 // First byte of a packed record.
-const (
-	flagMeta        = 1 << iota // the event had metadata, so the alert lists it
-	flagScopeFailed             // the scope expression had a run-time error
-)
+const flagScopeFailed = 1 // the scope expression had a run-time error
 
 // pack encodes what an alert needs of a matched event as length-prefixed strings: timestamp, line,
 // scope value, source fields, then metadata sorted by key. What the table's dictionary knows is a
@@ -24,9 +21,6 @@ func pack(m *Match, names *dictionary) string {
 	var buf [32]string
 	evt := m.Event
 	var flags byte
-	if evt.Meta != nil {
-		flags |= flagMeta
-	}
 	if m.scopeFailed {
 		flags |= flagScopeFailed
 	}
@@ -36,18 +30,18 @@ func pack(m *Match, names *dictionary) string {
 	b = appendText(b, cut(evt.Line.Raw, decision.MaxLine))
 	b = appendText(b, cut(m.scopeValue, maxValue))
 	for _, name := range sourceMeta {
-		b = appendText(b, cut(evt.Meta[name], maxValue))
+		b = appendText(b, cut(evt.Meta.Get(name), maxValue))
 	}
 	for _, name := range sourceFields {
-		b = appendText(b, cut(evt.Enriched[name], maxValue))
+		b = appendText(b, cut(evt.Enriched.Get(name), maxValue))
 	}
 	keys := buf[:0]
-	for key := range evt.Meta {
+	for key := range evt.Meta.All() {
 		keys = append(keys, key)
 	}
 	slices.Sort(keys)
 	for _, key := range keys {
-		value := cut(evt.Meta[key], maxValue)
+		value := cut(evt.Meta.Get(key), maxValue)
 		if len(b)+len(key)+len(value)+3*binary.MaxVarintLen32 > maxRecord {
 			continue
 		}
@@ -96,7 +90,6 @@ type retained struct {
 	line        string
 	scopeValue  string
 	scopeFailed bool
-	hasMeta     bool
 	meta        []decision.Meta
 	sourceMeta  [len(sourceMeta)]string
 	fields      [len(sourceFields)]string
@@ -110,7 +103,7 @@ func (r record) unpack(names *dictionary) retained {
 		s, rest = text(rest)
 		return s
 	}
-	out := retained{hasMeta: flags&flagMeta != 0, scopeFailed: flags&flagScopeFailed != 0}
+	out := retained{scopeFailed: flags&flagScopeFailed != 0}
 	out.timestamp, out.line, out.scopeValue = next(), next(), next()
 	for i := range out.sourceMeta {
 		out.sourceMeta[i] = next()

@@ -50,9 +50,7 @@ func newRecord(m *Match, whole bool, names *dictionary) record {
 func clone(evt *event.Event) *event.Event {
 	c := *evt
 	c.Line.Raw = strings.Clone(cut(evt.Line.Raw, maxRecord))
-	c.Parsed = cloneMap(evt.Parsed)
-	c.Enriched = cloneMap(evt.Enriched)
-	c.Meta = cloneMap(evt.Meta)
+	c.Parsed, c.Enriched, c.Meta = cloneFields(&evt.Parsed), cloneFields(&evt.Enriched), cloneFields(&evt.Meta)
 	for _, s := range []*string{&c.WhitelistReason, &c.Stage, &c.StrTime, &c.StrTimeFormat, &c.MarshaledTime} {
 		*s = strings.Clone(cut(*s, maxValue))
 	}
@@ -62,13 +60,11 @@ func clone(evt *event.Event) *event.Event {
 	return &c
 }
 
-func cloneMap(m map[string]string) map[string]string {
-	if m == nil {
-		return nil
-	}
-	out := make(map[string]string, len(m))
-	for k, v := range m {
-		out[strings.Clone(k)] = strings.Clone(cut(v, maxRecord))
+func cloneFields(f *event.Fields) event.Fields {
+	var out event.Fields
+	out.Grow(f.Len())
+	for name, value := range f.All() {
+		out.Set(strings.Clone(name), strings.Clone(cut(value, maxRecord)))
 	}
 	return out
 }
@@ -82,8 +78,8 @@ func weigh(evt *event.Event) (n int64) {
 		return 0
 	}
 	n = int64(unsafe.Sizeof(*evt)) + int64(len(evt.Line.Raw)+len(evt.MarshaledTime)+len(evt.StrTime)+len(evt.WhitelistReason))
-	for _, m := range []map[string]string{evt.Parsed, evt.Enriched, evt.Meta} {
-		for k, v := range m {
+	for _, f := range []*event.Fields{&evt.Parsed, &evt.Enriched, &evt.Meta} {
+		for k, v := range f.All() {
 			n += 2*wordSize + int64(len(k)+len(v))
 		}
 	}

@@ -19,22 +19,25 @@ func TestARecordGivesBackWhatWasPacked(t *testing.T) {
 		text := rapid.OneOf(rapid.String(), rapid.StringN(0, 3*maxValue, -1), rapid.StringMatching("[a-c]"))
 		evt := &event.Event{
 			MarshaledTime: rapid.OneOf(rapid.String(), rapid.StringMatching("[a-c]")).Draw(t, "time"), Line: event.Line{Raw: text.Draw(t, "line")},
-			Meta:     rapid.MapOfN(rapid.OneOf(rapid.StringN(0, 100, -1), rapid.StringMatching("[a-c]")), text, 0, 10).Draw(t, "meta"),
-			Enriched: map[string]string{"IsoCode": rapid.String().Draw(t, "country")},
+			Enriched: event.MakeFields("IsoCode", rapid.String().Draw(t, "country")),
 		}
-		evt.Meta["source_ip"] = "192.0.2.1"
+		meta := rapid.MapOfN(rapid.OneOf(rapid.StringN(0, 100, -1), rapid.StringMatching("[a-c]")), text, 0, 10).Draw(t, "meta")
+		meta["source_ip"] = "192.0.2.1"
+		for k, v := range meta {
+			evt.Meta.Set(k, v)
+		}
 		m := &Match{Event: evt, scopeValue: rapid.String().Draw(t, "scope"), scopeFailed: rapid.Bool().Draw(t, "failed")}
 		got := newRecord(m, false, &names).unpack(&names)
-		if !got.hasMeta || got.scopeFailed != m.scopeFailed || got.scopeValue != cut(m.scopeValue, maxValue) ||
+		if got.scopeFailed != m.scopeFailed || got.scopeValue != cut(m.scopeValue, maxValue) ||
 			got.line != cut(evt.Line.Raw, decision.MaxLine) || got.timestamp != cut(timestamp(evt), maxValue) ||
-			got.sourceMeta[0] != "192.0.2.1" || got.enriched("IsoCode") != cut(evt.Enriched["IsoCode"], maxValue) {
+			got.sourceMeta[0] != "192.0.2.1" || got.enriched("IsoCode") != cut(evt.Enriched.Get("IsoCode"), maxValue) {
 			t.Fatalf("unpacked %+v", got)
 		}
 		var want []decision.Meta
 		size := 0
-		for _, k := range slices.Sorted(maps.Keys(evt.Meta)) {
-			want = append(want, decision.Meta{Key: k, Value: cut(evt.Meta[k], maxValue)})
-			size += len(k) + len(cut(evt.Meta[k], maxValue)) + 6
+		for _, k := range slices.Sorted(maps.Keys(meta)) {
+			want = append(want, decision.Meta{Key: k, Value: cut(meta[k], maxValue)})
+			size += len(k) + len(cut(meta[k], maxValue)) + 6
 		}
 		if size < maxRecord-3*maxValue {
 			if diff := cmp.Diff(want, got.meta); diff != "" {

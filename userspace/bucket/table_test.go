@@ -241,7 +241,7 @@ func TestHostileEventsTakeBoundedMemory(t *testing.T) {
 		e := at(time.Duration(i), "192.0.2.1", "user", fmt.Sprint(i%500)+long, "path", fmt.Sprint(i)+long, "agent", long)
 		e.Line.Raw = long
 		for k := range 50 {
-			e.Meta[fmt.Sprint("key", k)] = long
+			e.Meta.Set(fmt.Sprint("key", k), long)
 		}
 		h.pour(s, e)
 		if got := h.table.Stats().Bytes; got > maxBytes+2*maxRecord {

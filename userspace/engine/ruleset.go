@@ -152,7 +152,7 @@ func allowed(evt *event.Event, conditions []expr.Condition) bool {
 
 func fieldOf(evt *event.Event, in, key string) string {
 	if in == "Meta" {
-		return evt.Meta[key]
+		return evt.Meta.Get(key)
 	}
-	return evt.Parsed[key]
+	return evt.Parsed.Get(key)
 }

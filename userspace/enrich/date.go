@@ -45,14 +45,15 @@ type dates struct {
 
 // parse stores the time that value tells as MarshaledTime. In a replay it is the event's time as
 // well. A text that is no date gives the present.
-func (d dates) parse(value string, evt *event.Event) (map[string]string, error) {
+func (d dates) parse(value string, evt *event.Event) error {
 	t, ok := d.read(value, evt.StrTimeFormat)
 	if !ok {
 		t = d.now().UTC()
 	} else if evt.ExpectMode == event.Replay {
 		evt.Time = t
 	}
-	return map[string]string{"MarshaledTime": t.Format(time.RFC3339Nano)}, nil
+	evt.Enriched.Set("MarshaledTime", t.Format(time.RFC3339Nano))
+	return nil
 }
 
 // read parses value in the format of its own, when there is one, then in the known ones.

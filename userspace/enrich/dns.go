@@ -39,16 +39,15 @@ func newResolver(deps Deps) *resolver {
 }
 
 // method stores the first name of the address as reverse_dns, with its final dot.
-func (r *resolver) method(value string, _ *event.Event) (map[string]string, error) {
+func (r *resolver) method(value string, evt *event.Event) error {
 	addr, err := netip.ParseAddr(value)
 	if err != nil || r.deps.Resolve == nil {
-		return nil, nil // a value that is no address has no name
+		return nil // a value that is no address has no name
 	}
-	name := r.name(addr)
-	if name == "" {
-		return nil, nil
+	if name := r.name(addr); name != "" {
+		evt.Enriched.Set("reverse_dns", name)
 	}
-	return map[string]string{"reverse_dns": name}, nil
+	return nil
 }
 
 func (r *resolver) name(addr netip.Addr) string {

@@ -43,8 +43,11 @@ func newFakeDNS() *fakeDNS {
 }
 
 func ask(r *resolver, value string) string {
-	got, _ := r.method(value, &event.Event{})
-	return got["reverse_dns"]
+	var evt event.Event
+	if err := r.method(value, &evt); err != nil {
+		return err.Error()
+	}
+	return evt.Enriched.Get("reverse_dns")
 }
 
 func TestReverseDNS(t *testing.T) {

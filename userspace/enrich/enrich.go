@@ -1,5 +1,5 @@
 // Package enrich has the methods that a parser's statics can call: they take one value of an event
-// and return what is to be stored in evt.Enriched.
+// and store what they find in evt.Enriched.
 package enrich
 
 import (
@@ -11,8 +11,9 @@ import (
 	"gabion/userspace/event"
 )
 
-// Method computes enrichment from a value. It may read and set fields of the event.
-type Method func(value string, evt *event.Event) (map[string]string, error)
+// Method computes enrichment from a value and stores it in evt.Enriched. It may read and set other
+// fields of the event.
+type Method func(value string, evt *event.Event) error
 
 // Deps is what methods need from outside.
 type Deps struct {
@@ -33,12 +34,12 @@ func Methods(deps Deps) map[string]Method {
 }
 
 // noDatabase stands for methods whose address database is not configured: they add nothing.
-func noDatabase(string, *event.Event) (map[string]string, error) { return nil, nil }
+func noDatabase(string, *event.Event) error { return nil }
 
 // unmarshalJSON decodes the raw line into evt.Unmarshaled; the value is ignored.
-func unmarshalJSON(_ string, evt *event.Event) (map[string]string, error) {
+func unmarshalJSON(_ string, evt *event.Event) error {
 	if err := json.Unmarshal([]byte(evt.Line.Raw), &evt.Unmarshaled); err != nil {
-		return nil, fmt.Errorf("decode line as JSON: %w", err)
+		return fmt.Errorf("decode line as JSON: %w", err)
 	}
-	return nil, nil
+	return nil
 }

@@ -52,12 +52,11 @@ func TestParseDate(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			evt := &event.Event{StrTimeFormat: tt.format, Time: clock(), ExpectMode: event.Replay}
-			got, err := Methods(Deps{Now: clock})["ParseDate"](tt.in, evt)
-			if err != nil {
+			if err := Methods(Deps{Now: clock})["ParseDate"](tt.in, evt); err != nil {
 				t.Fatal(err)
 			}
-			if got["MarshaledTime"] != tt.want {
-				t.Errorf("MarshaledTime = %s, want %s", got["MarshaledTime"], tt.want)
+			if got := evt.Enriched.Get("MarshaledTime"); got != tt.want {
+				t.Errorf("MarshaledTime = %s, want %s", got, tt.want)
 			}
 			if text := evt.Time.Format(time.RFC3339Nano); text != tt.want {
 				t.Errorf("time of a replayed event = %s, want %s", text, tt.want)
@@ -68,7 +67,7 @@ func TestParseDate(t *testing.T) {
 
 func TestParseDateLeavesTimeOfLiveEvents(t *testing.T) {
 	evt := &event.Event{Time: clock()}
-	if _, err := Methods(Deps{Now: clock})["ParseDate"]("2020-01-01", evt); err != nil {
+	if err := Methods(Deps{Now: clock})["ParseDate"]("2020-01-01", evt); err != nil {
 		t.Fatal(err)
 	}
 	if !evt.Time.Equal(clock()) {
@@ -104,7 +103,7 @@ func FuzzParseDate(f *testing.F) {
 func TestUnmarshalJSON(t *testing.T) {
 	m := Methods(Deps{Now: clock})["UnmarshalJSON"]
 	evt := &event.Event{Line: event.Line{Raw: `{"a":{"b":[1,"x"]}}`}}
-	if _, err := m("ignored", evt); err != nil {
+	if err := m("ignored", evt); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]any{"a": map[string]any{"b": []any{1.0, "x"}}}
@@ -112,7 +111,7 @@ func TestUnmarshalJSON(t *testing.T) {
 		t.Errorf("Unmarshaled (-want +got):\n%s", diff)
 	}
 	evt.Line.Raw = `{"a":`
-	if _, err := m("", evt); err == nil {
+	if err := m("", evt); err == nil {
 		t.Error("a half line should be an error")
 	}
 }
@@ -120,9 +119,9 @@ func TestUnmarshalJSON(t *testing.T) {
 func TestMethodsWithoutDatabaseAddNothing(t *testing.T) {
 	methods := Methods(Deps{Now: clock})
 	for _, name := range []string{"GeoIpCity", "GeoIpASN", "IpToRange", "reverse_dns"} {
-		got, err := methods[name]("192.0.2.1", &event.Event{})
-		if got != nil || err != nil {
-			t.Errorf("%s = %v, %v, want nothing", name, got, err)
+		var evt event.Event
+		if err := methods[name]("192.0.2.1", &evt); err != nil || evt.Enriched.Len() > 0 {
+			t.Errorf("%s gives %v, %v, want nothing", name, evt.Enriched.Map(), err)
 		}
 	}
 }

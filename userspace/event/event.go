@@ -26,7 +26,7 @@ const (
 )
 
 // Event is one log line on its way through parsers and scenarios. It belongs to one goroutine at a
-// time; maps are nil until something is set.
+// time.
 type Event struct {
 	Type            int
 	ExpectMode      int
@@ -34,9 +34,9 @@ type Event struct {
 	WhitelistReason string
 	Stage           string
 	Line            Line
-	Parsed          map[string]string
-	Enriched        map[string]string
-	Unmarshaled     map[string]any
+	Parsed          Fields
+	Enriched        Fields
+	Unmarshaled     map[string]any // nil until something is decoded
 	Overflow        RuntimeAlert
 	Time            time.Time // event time: what buckets read
 	StrTime         string
@@ -44,7 +44,7 @@ type Event struct {
 	MarshaledTime   string // RFC 3339 text of the log's own time, set by date parsing
 	Process         bool
 	Appsec          AppsecEvent
-	Meta            map[string]string // the part of an event that alerts keep
+	Meta            Fields // the part of an event that alerts keep
 }
 
 // Line is the raw input of an event.
@@ -79,19 +79,13 @@ func (r RuntimeAlert) GetSources() []string {
 
 // SetMeta sets a metadata key and returns true, so that a filter can do it on the way.
 func (e *Event) SetMeta(key, value string) bool {
-	if e.Meta == nil {
-		e.Meta = map[string]string{}
-	}
-	e.Meta[key] = value
+	e.Meta.Set(key, value)
 	return true
 }
 
 // SetParsed sets a parsed field and returns true.
 func (e *Event) SetParsed(key, value string) bool {
-	if e.Parsed == nil {
-		e.Parsed = map[string]string{}
-	}
-	e.Parsed[key] = value
+	e.Parsed.Set(key, value)
 	return true
 }
 
@@ -110,7 +104,7 @@ func (e *Event) GetType() string {
 // one among its alerts' events.
 func (e *Event) GetMeta(key string) string {
 	if e.Type == Log {
-		return e.Meta[key]
+		return e.Meta.Get(key)
 	}
 	for _, a := range e.Overflow.APIAlerts {
 		for _, ev := range a.Events {
@@ -134,7 +128,7 @@ func (e *Event) ParseIPSources() []netip.Addr {
 	}
 	switch e.Type {
 	case Log:
-		if s, ok := e.Meta["source_ip"]; ok {
+		if s, ok := e.Meta.Lookup("source_ip"); ok {
 			add(s)
 		}
 	case Overflow:

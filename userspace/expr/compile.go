@@ -112,7 +112,7 @@ func (c *Compiler) Compile(src yamlpos.Text, env Env, want Kind) (*Program, erro
 	if err != nil {
 		return nil, positioned(src, err, want)
 	}
-	p := &Program{src: src, env: env, want: want, code: code, frames: c.frames}
+	p := &Program{src: src, env: env, want: want, code: code, reads: readsOf(code.Node()), frames: c.frames}
 	p.stores = env != EnvProfile && strings.Contains(src.Text, "Unmarshaled")
 	if want == Bool {
 		p.requires = requires(src.Text)
@@ -149,12 +149,20 @@ func positioned(src yamlpos.Text, err error, want Kind) *yamlpos.Error {
 		if got, ok := strings.CutPrefix(msg, "invalid operation: bool("); ok {
 			msg = fmt.Sprintf("expression gives %s, want %s", strings.TrimSuffix(got, ")"), want)
 		}
-		return src.Errorf(byteOffset(src.Text, at.From), "%s", msg)
+		return src.Errorf(byteOffset(src.Text, at.From), "%s", publicNames(msg))
 	}
 	if got, ok := strings.CutPrefix(err.Error(), fmt.Sprintf("expected %v, but got ", kindName(want))); ok {
 		return src.Errorf(0, "expression gives %s, want %s", got, want)
 	}
-	return src.Errorf(0, "%s", firstLine(err.Error()))
+	return src.Errorf(0, "%s", publicNames(firstLine(err.Error())))
+}
+
+// publicNames replaces the names of the types that the virtual machine works on.
+func publicNames(msg string) string {
+	for _, r := range [...][2]string{{"expr.view", "event.Event"}, {"expr.queueView", "expr.Queue"}, {"expr.leakyView", "expr.Leaky"}} {
+		msg = strings.ReplaceAll(msg, r[0], r[1])
+	}
+	return msg
 }
 
 func kindName(want Kind) string {

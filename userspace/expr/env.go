@@ -51,20 +51,20 @@ type Leaky struct {
 }
 
 type eventEnv struct {
-	Event *event.Event `expr:"evt"`
+	Event *view `expr:"evt"`
 }
 
 type queueEnv struct {
-	Event *event.Event `expr:"evt"`
-	Queue *Queue       `expr:"queue"`
-	Leaky *Leaky       `expr:"leaky"`
+	Event *view      `expr:"evt"`
+	Queue *queueView `expr:"queue"`
+	Leaky *leakyView `expr:"leaky"`
 }
 
 type overflowEnv struct {
-	Event  *event.Event        `expr:"evt"`
-	Queue  *Queue              `expr:"queue"`
+	Event  *view               `expr:"evt"`
+	Queue  *queueView          `expr:"queue"`
 	Signal *event.RuntimeAlert `expr:"signal"`
-	Leaky  *Leaky              `expr:"leaky"`
+	Leaky  *leakyView          `expr:"leaky"`
 }
 
 type profileEnv struct {
@@ -90,21 +90,75 @@ type environments struct {
 	queue    queueEnv
 	overflow overflowEnv
 	profile  profileEnv
+
+	view                   view
+	parsed, enriched, meta map[string]string // of view
 }
 
-// fill sets the variables and returns the value to run the expression with.
-func (s *environments) fill(e Env, v Vars) any {
-	switch e {
+// fill sets the variables as far as the program reads them, and returns the value to run it with.
+func (s *environments) fill(p *Program, v Vars) any {
+	evt := s.viewOf(&p.reads, v.Event)
+	var queue *queueView
+	if p.reads.queue {
+		queue = newQueueView(v.Queue)
+	}
+	var leaky *leakyView
+	if p.reads.leaky {
+		leaky = newLeakyView(v.Leaky, queue)
+	}
+	switch p.env {
 	case EnvQueue:
-		s.queue = queueEnv{v.Event, v.Queue, v.Leaky}
+		s.queue = queueEnv{evt, queue, leaky}
 		return &s.queue
 	case EnvOverflow:
-		s.overflow = overflowEnv{v.Event, v.Queue, v.Signal, v.Leaky}
+		s.overflow = overflowEnv{evt, queue, v.Signal, leaky}
 		return &s.overflow
 	case EnvProfile:
 		s.profile = profileEnv{v.Alert}
 		return &s.profile
 	}
-	s.event = eventEnv{v.Event}
+	s.event = eventEnv{evt}
 	return &s.event
+}
+
+// viewOf returns the view of an event, nil of none.
+func (s *environments) viewOf(r *reads, e *event.Event) *view {
+	if e == nil {
+		return nil
+	}
+	if r.event {
+		return newView(e) // it may outlive the run
+	}
+	s.view.set(e)
+	s.view.Parsed = fieldsView(&r.parsed, &e.Parsed, &s.parsed)
+	s.view.Enriched = fieldsView(&r.enriched, &e.Enriched, &s.enriched)
+	s.view.Meta = fieldsView(&r.meta, &e.Meta, &s.meta)
+	return &s.view
+}
+
+// fieldsView returns the fields as a map. One that the expression reads by names only cannot outlive
+// the run: it is taken from buf.
+func fieldsView(r *fieldReads, f *event.Fields, buf *map[string]string) map[string]string {
+	switch {
+	case r.all:
+		return f.Map()
+	case len(r.keys) == 0:
+		return nil
+	case *buf == nil:
+		*buf = map[string]string{}
+	}
+	for _, key := range r.keys {
+		if value, ok := f.LookupKey(key); ok {
+			(*buf)[key.Name()] = value
+		}
+	}
+	return *buf
+}
+
+// release drops the references to events.
+func (s *environments) release() {
+	clear(s.parsed)
+	clear(s.enriched)
+	clear(s.meta)
+	*s = environments{parsed: s.parsed, enriched: s.enriched, meta: s.meta}
 }

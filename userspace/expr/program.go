@@ -27,6 +27,7 @@ type Program struct {
 	code     *code
 	stores   bool // may hand evt.Unmarshaled to a helper that stores into it
 	requires []Condition
+	reads    reads
 	frames   *sync.Pool
 }
 
@@ -73,7 +74,7 @@ func (p *Program) Value(v Vars) (any, error) {
 		v.Event.Unmarshaled = map[string]any{}
 	}
 	f := p.frames.Get().(*frame)
-	x, err := f.vm.Run(p.code, f.envs.fill(p.env, v))
+	x, err := f.vm.Run(p.code, f.envs.fill(p, v))
 	f.release()
 	p.frames.Put(f)
 	if err != nil {
@@ -115,7 +116,7 @@ func newFrame() *frame {
 
 // release drops the references to events, which would otherwise live as long as the pool.
 func (f *frame) release() {
-	f.envs = environments{}
+	f.envs.release()
 	clear(f.vm.Variables)
 	if cap(f.vm.Stack) > maxStack {
 		f.vm.Stack = nil

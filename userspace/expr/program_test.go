@@ -2,6 +2,7 @@ package expr
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -16,13 +17,13 @@ import (
 
 func testVars() Vars {
 	e := &event.Event{
-		Stage: "s00-raw", Meta: map[string]string{"log_type": "ssh_failed"}, Parsed: map[string]string{"program": "sshd"},
+		Stage: "s00-raw", Meta: event.MakeFields("log_type", "ssh_failed"), Parsed: event.MakeFields("program", "sshd"),
 		Unmarshaled: map[string]any{"json": map[string]any{"n": 10.0, "s": "x"}},
 		Time:        time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 	}
 	alert := &decision.Alert{Scenario: "test/a", Remediation: true, Source: &decision.Source{Scope: "Ip", Value: "192.0.2.1", IP: "192.0.2.1"},
 		Events: []decision.Event{{Meta: []decision.Meta{{Key: "exe", Value: "/bin/sh"}}}}}
-	q := &Queue{Queue: []*event.Event{e, {Meta: map[string]string{"n": "2"}}}, L: 2}
+	q := &Queue{Queue: []*event.Event{e, {Meta: event.MakeFields("n", "2")}}, L: 2}
 	return Vars{
 		Event: e, Alert: alert, Queue: q, Leaky: &Leaky{Total_count: 6, Mapkey: "k", Queue: q},
 		Signal: &event.RuntimeAlert{Alert: alert, Sources: map[string]*decision.Source{"192.0.2.1": alert.Source}},
@@ -118,14 +119,18 @@ func TestRunsKeepNoEventAlive(t *testing.T) {
 	c := testCompiler()
 	f := newFrame()
 	c.frames.New = func() any { return f }
-	p, err := c.Compile(inFile("let m = evt.Meta; Upper(m.log_type) == 'X' && evt.Stage == ''"), EnvEvent, Bool)
+	p, err := c.Compile(inFile("let m = evt.Meta; Upper(m.log_type + evt.Parsed.x) == 'X' && evt.Stage == ''"), EnvEvent, Bool)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Bool(testVars()); err != nil {
 		t.Fatal(err)
 	}
-	if f.envs != (environments{}) {
+	if len(f.envs.parsed)+len(f.envs.enriched)+len(f.envs.meta) > 0 {
+		t.Error("the environment still holds fields")
+	}
+	f.envs.parsed, f.envs.enriched, f.envs.meta = nil, nil, nil
+	if !reflect.DeepEqual(f.envs, environments{}) {
 		t.Error("the environment still holds the event")
 	}
 	for _, v := range append(f.vm.Stack[:cap(f.vm.Stack)], f.vm.Variables...) {
@@ -197,19 +202,19 @@ func FuzzRequires(f *testing.F) {
 			return
 		}
 		for _, cond := range p.Requires() {
-			evt := &event.Event{Meta: map[string]string{}, Parsed: map[string]string{}}
-			fields := evt.Meta
+			evt := &event.Event{}
+			fields := &evt.Meta
 			if cond.Map == "Parsed" {
-				fields = evt.Parsed
+				fields = &evt.Parsed
 			}
-			fields[cond.Key] = "none of them"
-			if cond.Allows(fields[cond.Key]) {
+			fields.Set(cond.Key, "none of them")
+			if cond.Allows("none of them") {
 				continue
 			}
 			if ok, err := p.Bool(Vars{Event: evt}); ok || err != nil {
 				t.Errorf("%q requires %v, but gives %v, %v", src, cond, ok, err)
 			}
-			if len(evt.Meta)+len(evt.Parsed) != 1 {
+			if evt.Meta.Len()+evt.Parsed.Len() != 1 {
 				t.Errorf("%q requires %v, but changes the event", src, cond)
 			}
 		}

@@ -132,7 +132,7 @@ func TestCompileErrors(t *testing.T) {
 			if err := p.Run(evt); err != nil {
 				t.Fatal(err)
 			}
-			equal(t, strs("good", "x"), evt.Meta) // the other rules run
+			equal(t, strs("good", "x"), evt.Meta.Map()) // the other rules run
 		})
 	}
 }
@@ -180,7 +180,7 @@ func TestDocumentsThatAreLeftOut(t *testing.T) {
 	if err := p.Run(evt); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, strs("i", "7"), evt.Parsed) // patterns of what is left out do not count
+	equal(t, strs("i", "7"), evt.Parsed.Map()) // patterns of what is left out do not count
 	equal(t, []string{"s01"}, p.Stages())
 }
 
@@ -235,8 +235,8 @@ func TestRunIsSafeForConcurrentUse(t *testing.T) {
 			text := strings.Repeat("m", i+1)
 			for range 200 {
 				evt := line("Feb 12 14:10:21 host sshd[1]: " + text)
-				if err := p.Run(evt); err != nil || evt.Meta["m"] != text {
-					t.Errorf("meta = %v, error %v, want m %s", evt.Meta, err, text)
+				if err := p.Run(evt); err != nil || evt.Meta.Get("m") != text {
+					t.Errorf("meta = %v, error %v, want m %s", evt.Meta.Map(), err, text)
 					return
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"gabion/userspace/event"
 	"gabion/userspace/expr"
 	"gabion/userspace/grok"
 	"gabion/userspace/yamlpos"
@@ -27,14 +28,15 @@ var errTooMuch = fmt.Errorf("patterns were tried on more than %d KiB of it: the 
 type grokStep struct {
 	pattern    *grok.Pattern
 	source     yamlpos.Text // of the pattern, or its name
+	names      []event.Key  // fields that the pattern captures
 	line       bool         // apply on the raw line
-	applyOn    string       // or else on this key of Parsed, when not empty
+	applyOn    event.Key    // or else on this key of Parsed, when not empty
 	expression *expr.Program
 	statics    []*static
 }
 
 func (c *compiler) grok(d *grokDocument) *grokStep {
-	g := &grokStep{line: d.ApplyOn == "Line.Raw", applyOn: d.ApplyOn}
+	g := &grokStep{line: d.ApplyOn == "Line.Raw", applyOn: event.NewKey(d.ApplyOn)}
 	var err error
 	switch {
 	case d.Name.Text != "":
@@ -49,6 +51,11 @@ func (c *compiler) grok(d *grokDocument) *grokStep {
 		}
 	default:
 		c.missing(d.At, "grok needs a name or a pattern", "name", "pattern")
+	}
+	if g.pattern != nil {
+		for _, name := range g.pattern.Names() {
+			g.names = append(g.names, event.NewKey(name))
+		}
 	}
 	switch {
 	case d.Expression.Text != "":
@@ -72,8 +79,8 @@ func (r *run) applyGrok(n *node) (bool, error) {
 		r.tell(n, StepGrok, false, n.grok.input(), text, nil)
 		return false, nil
 	}
-	for i, name := range p.Names() {
-		r.evt.Parsed[name] = r.match.Get(i)
+	for i, key := range n.grok.names {
+		r.evt.Parsed.SetKey(key, r.match.Get(i))
 	}
 	r.tell(n, StepGrok, true, n.grok.input(), text, nil)
 	for _, s := range n.grok.statics {
@@ -89,8 +96,8 @@ func (g *grokStep) input() string {
 	switch {
 	case g.line:
 		return "evt.Line.Raw"
-	case g.applyOn != "":
-		return "evt.Parsed." + g.applyOn
+	case g.applyOn.Name() != "":
+		return "evt.Parsed." + g.applyOn.Name()
 	}
 	return g.expression.Source()
 }
@@ -101,8 +108,8 @@ func (r *run) grokText(n *node) (text string, ok bool) {
 	switch {
 	case g.line:
 		text, ok = r.evt.Line.Raw, true
-	case g.applyOn != "":
-		text, ok = r.evt.Parsed[g.applyOn]
+	case g.applyOn.Name() != "":
+		text, ok = r.evt.Parsed.LookupKey(g.applyOn)
 	default:
 		text, ok = r.grokExpression(n)
 	}

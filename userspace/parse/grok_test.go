@@ -22,7 +22,7 @@ func TestGrok(t *testing.T) {
 		{"named groups of the language are not captured", grokRule("  {pattern: '(?P<x>a)(%{INT:i})?', apply_on: Line.Raw}"), "a", nil, want{Parsed: strs("i", "")}},
 		{"the last of equal fields counts", grokRule("  {pattern: '(a %{WORD:w}|b %{WORD:w})', apply_on: Line.Raw}"), "a x", nil, want{Parsed: strs("w", "")}},
 		{"a key of Parsed that is missing fails", grokRule("  {pattern: '%{GREEDYDATA:all}', apply_on: none}"), "a", nil, want{Dropped: true}},
-		{"a key of Parsed that is empty is matched", grokRule("  {pattern: '%{GREEDYDATA:all}', apply_on: x}"), "", &event.Event{Parsed: strs("x", "")}, want{Parsed: strs("x", "", "all", "")}},
+		{"a key of Parsed that is empty is matched", grokRule("  {pattern: '%{GREEDYDATA:all}', apply_on: x}"), "", &event.Event{Parsed: event.MakeFields("x", "")}, want{Parsed: strs("x", "", "all", "")}},
 		{"an expression gives the text", grokRule("  {pattern: '%{WORD:w}$', expression: evt.Line.Raw + 'b'}"), "a", nil, want{Parsed: strs("w", "ab")}},
 		{"apply_on goes before an expression", grokRule("  {pattern: '%{WORD:w}', apply_on: Line.Raw, expression: Fail()}"), "a", nil, want{Parsed: strs("w", "a")}},
 		{"an integer is matched in decimal", grokRule("  {pattern: '%{INT:i}', expression: 40 + 2}"), "a", nil, want{Parsed: strs("i", "42")}},
@@ -70,7 +70,7 @@ statics: [{meta: got, expression: "GetFromStash('memory', evt.Line.Raw)"}]`))
 		if err := p.Run(evt); err != nil {
 			t.Fatal(err)
 		}
-		if got := evt.Meta["got"]; got != tt.want {
+		if got := evt.Meta.Get("got"); got != tt.want {
 			t.Errorf("%q: got %q, want %q", tt.raw, got, tt.want)
 		}
 	}
@@ -103,7 +103,7 @@ nodes:
 			if err := p.Run(evt); err != nil {
 				t.Fatal(err)
 			}
-			if got := evt.Parsed["message"]; got != tt.message {
+			if got := evt.Parsed.Get("message"); got != tt.message {
 				t.Errorf("message has %d bytes, want %d: %.80q", len(got), len(tt.message), got)
 			}
 		})
@@ -116,7 +116,7 @@ func FuzzRun(f *testing.F) {
 	p := mustCompileFuzz(f)
 	f.Fuzz(func(t *testing.T, raw, program string) {
 		evt := line(raw)
-		evt.Parsed = strs("program", program)
+		evt.Parsed = event.MakeFields("program", program)
 		if err := p.Run(evt); err != nil {
 			t.Errorf("run: %v", err)
 		}

@@ -109,7 +109,7 @@ func (r *run) passes(n *node) bool {
 
 func field(evt *event.Event, c expr.Condition) string {
 	if c.Map == "Meta" {
-		return evt.Meta[c.Key]
+		return evt.Meta.Get(c.Key)
 	}
-	return evt.Parsed[c.Key]
+	return evt.Parsed.Get(c.Key)
 }

@@ -112,7 +112,7 @@ func TestOrderOfNodes(t *testing.T) {
 	if err := p.Run(evt); err != nil {
 		t.Fatal(err)
 	}
-	if got := evt.Meta["order"]; got != "12345" {
+	if got := evt.Meta.Get("order"); got != "12345" {
 		t.Errorf("order = %s, want 12345: by base name, then path, then place in the file", got)
 	}
 }

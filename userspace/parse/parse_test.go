@@ -93,7 +93,7 @@ type want struct {
 }
 
 func outcome(evt *event.Event) want {
-	return want{Dropped: !evt.Process, Stage: evt.Stage, Parsed: evt.Parsed, Meta: evt.Meta, Enriched: evt.Enriched,
+	return want{Dropped: !evt.Process, Stage: evt.Stage, Parsed: evt.Parsed.Map(), Meta: evt.Meta.Map(), Enriched: evt.Enriched.Map(),
 		StrTime: evt.StrTime, White: evt.Whitelisted, Reason: evt.WhitelistReason}
 }
 

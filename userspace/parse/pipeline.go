@@ -91,14 +91,6 @@ func (r *run) start(evt *event.Event, trace Trace) {
 	if evt.Time.IsZero() {
 		evt.Time = r.p.now().UTC()
 	}
-	for _, m := range []*map[string]string{&evt.Parsed, &evt.Enriched, &evt.Meta} {
-		if *m == nil {
-			*m = map[string]string{}
-		}
-	}
-	if evt.Unmarshaled == nil {
-		evt.Unmarshaled = map[string]any{}
-	}
 	if evt.Stage == "" && len(r.p.stages) > 0 {
 		evt.Stage = r.p.stages[0].name
 	}

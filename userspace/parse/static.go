@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gabion/userspace/enrich"
+	"gabion/userspace/event"
 	"gabion/userspace/expr"
 )
 
@@ -44,11 +45,14 @@ func (c *compiler) destination(d *staticDocument) func(*run, *node, string) {
 	case d.Method != "":
 		return c.method(d)
 	case d.Parsed != "":
-		return func(r *run, _ *node, value string) { r.evt.Parsed[d.Parsed] = value }
+		key := event.NewKey(d.Parsed)
+		return func(r *run, _ *node, value string) { r.evt.Parsed.SetKey(key, value) }
 	case d.Meta != "":
-		return func(r *run, _ *node, value string) { r.evt.Meta[d.Meta] = value }
+		key := event.NewKey(d.Meta)
+		return func(r *run, _ *node, value string) { r.evt.Meta.SetKey(key, value) }
 	case d.Enriched != "":
-		return func(r *run, _ *node, value string) { r.evt.Enriched[d.Enriched] = value }
+		key := event.NewKey(d.Enriched)
+		return func(r *run, _ *node, value string) { r.evt.Enriched.SetKey(key, value) }
 	case d.Target != "":
 		return c.target(d)
 	}
@@ -85,13 +89,8 @@ func (c *compiler) method(d *staticDocument) func(*run, *node, string) {
 }
 
 func (r *run) enrich(n *node, call enrich.Method, value string) {
-	pairs, err := call(value, r.evt)
-	if err != nil {
+	if err := call(value, r.evt); err != nil {
 		r.fault(n, "enrich method failed", err)
-		return
-	}
-	for k, v := range pairs {
-		r.evt.Enriched[k] = v
 	}
 }
 

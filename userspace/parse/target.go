@@ -14,7 +14,7 @@ import (
 type target struct {
 	path   string
 	fields []int  // of structs, from the event on; pointers on the way are followed
-	key    string // of the map at the end, when the path ends in one
+	key    string // of the map or the fields at the end, when the path ends in them
 	labels bool   // the map is shared by the lines of a source
 }
 
@@ -22,13 +22,16 @@ type target struct {
 // the key a of Meta.
 func newTarget(path string) (*target, error) {
 	t := &target{path: path}
-	typ := reflect.TypeFor[event.Event]()
+	typ, fieldsType := reflect.TypeFor[event.Event](), reflect.TypeFor[event.Fields]()
 	for part := range strings.SplitSeq(strings.TrimPrefix(path, "evt."), ".") {
 		if typ.Kind() == reflect.Pointer {
 			typ = typ.Elem()
 		}
-		switch typ.Kind() {
-		case reflect.Struct:
+		switch {
+		case typ == fieldsType:
+			t.key = part
+			return t, nil
+		case typ.Kind() == reflect.Struct:
 			f, ok := typ.FieldByName(part)
 			if !ok || !f.IsExported() {
 				return nil, fmt.Errorf("%s has no field %q", typ.Name(), part)
@@ -36,7 +39,7 @@ func newTarget(path string) (*target, error) {
 			t.fields = append(t.fields, f.Index[0])
 			t.labels = typ == reflect.TypeFor[event.Line]() && part == "Labels"
 			typ = f.Type
-		case reflect.Map:
+		case typ.Kind() == reflect.Map:
 			if k := typ.Elem().Kind(); k != reflect.String && k != reflect.Interface {
 				return nil, fmt.Errorf("%s holds no text", path)
 			}
@@ -68,6 +71,10 @@ func (t *target) set(r *run, value string) error {
 	}
 	if v.Kind() == reflect.String {
 		v.SetString(value)
+		return nil
+	}
+	if f, ok := v.Addr().Interface().(*event.Fields); ok {
+		f.Set(t.key, value)
 		return nil
 	}
 	if t.labels {

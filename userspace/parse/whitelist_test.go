@@ -7,7 +7,7 @@ import (
 )
 
 func TestWhitelist(t *testing.T) {
-	from := func(ip string) *event.Event { return &event.Event{Meta: strs("source_ip", ip)} }
+	from := func(ip string) *event.Event { return &event.Event{Meta: event.MakeFields("source_ip", ip)} }
 	rules := func(list string) []rule {
 		return []rule{
 			doc("s00", "name: w\nwhitelist:\n  reason: friend\n"+list+"\nstatics: [{enriched: hit, value: x}]"),
@@ -17,9 +17,9 @@ func TestWhitelist(t *testing.T) {
 	ip := rules("  ip: [192.0.2.1, '2001:db8::1', '::ffff:198.51.100.7']")
 	cidr := rules("  cidr: [192.0.2.0/24, '2001:db8::/32', '::ffff:198.51.100.0/120']")
 	hit := func(evt *event.Event) want {
-		return want{Meta: evt.Meta, White: true, Reason: "friend", Enriched: strs("hit", "x")}
+		return want{Meta: evt.Meta.Map(), White: true, Reason: "friend", Enriched: strs("hit", "x")}
 	}
-	miss := func(evt *event.Event) want { return want{Meta: evt.Meta} }
+	miss := func(evt *event.Event) want { return want{Meta: evt.Meta.Map()} }
 	rows := []row{
 		{"an expression that is true", rules("  expression: [evt.Line.Raw == 'b', evt.Line.Raw == 'a']"), "a", nil, want{White: true, Reason: "friend", Enriched: strs("hit", "x")}},
 		{"no expression is true: the node succeeds without its statics", rules("  expression: [evt.Line.Raw == 'b']"), "a", nil, want{}},
