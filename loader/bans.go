@@ -25,8 +25,13 @@ func (p *Plane) Ban(rules []decision.Rule) error {
 		p.expect(rules)
 		defer func() { p.tables.v4.planned, p.tables.v6.planned = 0, 0 }()
 	}
-	for part := range slices.Chunk(rules, piece) {
-		c.apply(part, (*family).put)
+	for part := range slices.Chunk(rules, atOnce) {
+		if len(part) > piece {
+			part = c.load(part)
+		}
+		for part := range slices.Chunk(part, piece) {
+			c.apply(part, (*family).put)
+		}
 	}
 	return c.end()
 }
@@ -50,6 +55,7 @@ func (p *Plane) Swap(put []decision.Rule, remove []netip.Prefix) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	c.grow(put)
 	c.apply(put, func(f *family, put []entry) ([]netip.Prefix, error) {
 		if len(put) == 0 && len(gone[f]) == 0 {
 			return nil, nil
@@ -113,6 +119,17 @@ func (p *Plane) begin(verb string) (*change, error) {
 	return c, nil
 }
 
+// grow makes room for the entries of rules that are applied at once.
+func (c *change) grow(rules []decision.Rule) {
+	var n [2]int
+	for i := range rules {
+		n[familyOf(rules[i].Prefix)]++
+	}
+	for i := range n {
+		c.put[i] = slices.Grow(c.put[i], n[i])
+	}
+}
+
 // apply hands the rules of each family to do.
 func (c *change) apply(rules []decision.Rule, do func(*family, []entry) ([]netip.Prefix, error)) {
 	c.put[0], c.put[1] = c.put[0][:0], c.put[1][:0]
@@ -122,24 +139,38 @@ func (c *change) apply(rules []decision.Rule, do func(*family, []entry) ([]netip
 			c.errs = append(c.errs, fmt.Errorf("%s: %w", c.verb, err))
 			continue
 		}
-		if r.Until != c.until {
-			c.until, c.expiry = r.Until, c.now.expiry(r.Until)
-		}
-		family := 0
-		if !r.Prefix.Addr().Is4() {
-			family = 1
-		}
+		family := familyOf(r.Prefix)
 		c.put[family] = append(c.put[family], entry{
 			prefix: r.Prefix,
-			Entry:  table.Entry{Class: uint8(r.Class), Expiry: c.expiry, ID: r.DecisionID},
+			Entry:  table.Entry{Class: uint8(r.Class), Expiry: c.expiryOf(r), ID: r.DecisionID},
 		})
 	}
 	for i, f := range []*family{c.plane.tables.v4, c.plane.tables.v6} {
 		full, err := do(f, c.put[i])
-		c.full[i] = append(c.full[i], full...)
-		if err != nil {
-			c.errs = append(c.errs, fmt.Errorf("%s: %w", c.verb, err))
-		}
+		c.note(i, full, err)
+	}
+}
+
+// familyOf is the number of a prefix's family: 0 or 1.
+func familyOf(p netip.Prefix) int {
+	if p.Addr().Is4() {
+		return 0
+	}
+	return 1
+}
+
+func (c *change) expiryOf(r *decision.Rule) uint32 {
+	if r.Until != c.until {
+		c.until, c.expiry = r.Until, c.now.expiry(r.Until)
+	}
+	return c.expiry
+}
+
+// note keeps what a family had to say.
+func (c *change) note(family int, full []netip.Prefix, err error) {
+	c.full[family] = append(c.full[family], full...)
+	if err != nil {
+		c.errs = append(c.errs, fmt.Errorf("%s: %w", c.verb, err))
 	}
 }
 

@@ -114,3 +114,40 @@ func BenchmarkPrefixes(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkLoad puts a list of a million hosts in force: as bans that are given back after a restart, and
+// as a list that takes the place of none.
+func BenchmarkLoad(b *testing.B) {
+	const hosts = 1_000_000
+	rules := make([]decision.Rule, 0, hosts)
+	random := rand.New(rand.NewPCG(2, 0))
+	until := inAnHour()
+	for range hosts {
+		var four [4]byte
+		binary.BigEndian.PutUint32(four[:], random.Uint32()|1<<24)
+		rules = append(rules, decision.Rule{Prefix: netip.PrefixFrom(netip.AddrFrom4(four), 32), DecisionID: 1, Until: until})
+	}
+	for _, bb := range []struct {
+		name string
+		load func(*Plane) error
+	}{
+		{"ban", func(p *Plane) error { return p.Ban(rules) }},
+		{"swap", func(p *Plane) error { return p.Swap(rules, nil) }},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			for range b.N {
+				b.StopTimer()
+				p := mustOpen(b, Options{Dir: pinDir(b), MaxBans: hosts + 16})
+				b.StartTimer()
+				if err := bb.load(p); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				if err := p.Close(); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}

@@ -38,6 +38,9 @@ type family struct {
 	fresh bool         // something was put since the last sync
 	wait  func() error // what sync does
 
+	// late: packets that began before the last takeOver may not be done.
+	late bool
+
 	planned int    // hosts that will be in the table when the running Ban is done
 	touched uint64 // see touch
 }
@@ -167,12 +170,15 @@ const together = 16
 
 // touch fetches the memory that putting entries will change, most of which is in no cache when the
 // tables are large. The sum keeps the compiler from leaving the reads out.
-func (f *family) touch(entries []entry) {
+func (f *family) touch(entries []entry) { f.touched += touch(f.hosts, f.front, entries) }
+
+func touch(hosts *hostTable, front front, entries []entry) (sum uint64) {
 	for i := range entries {
 		if p := entries[i].prefix; p.IsSingleIP() {
-			f.touched += f.hosts.touch(p.Addr()) + f.front.touch(p.Addr())
+			sum += hosts.touch(p.Addr()) + front.touch(p.Addr())
 		}
 	}
+	return sum
 }
 
 // expect makes room for prefixes that are about to be put, of which there are n, and returns how many of
@@ -180,12 +186,18 @@ func (f *family) touch(entries []entry) {
 func (f *family) expect(n int, all iter.Seq[netip.Prefix]) int {
 	most := min(n, max(f.limit-f.size(), 0))
 	if f.log2For(most) > f.hosts.log2 || f.front.worn(f.size()+most) {
+		look := f.hosts.size() > n/fewSlots // else it does not matter whether some are there already
 		hosts := 0
 		for p := range all {
-			if p.IsSingleIP() {
-				if _, ok := f.hosts.find(p.Addr()); !ok {
-					hosts++
-				}
+			if !p.IsSingleIP() {
+				continue
+			}
+			in := false
+			if look {
+				_, in = f.hosts.find(p.Addr())
+			}
+			if !in {
+				hosts++
 			}
 		}
 		most = min(most, hosts)

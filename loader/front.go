@@ -13,6 +13,8 @@ type front interface {
 	touch(netip.Addr) uint64
 	// add is called after the entry is in force, and makes packets look for it.
 	add(netip.Prefix)
+	// marking returns what adds many hosts, which is only done when done was called.
+	marking() (mark func(netip.Addr), done func())
 	// remove is called after the entry is gone.
 	remove(netip.Prefix)
 	// worn says that a new one would serve better: for n entries it has the wrong size, or too many
@@ -39,8 +41,25 @@ func newFront4(half []uint64, n int) (front, error) {
 
 func (f *front4) touch(a netip.Addr) uint64 { return f.Touch(table.Key4Of(a)) }
 func (f *front4) add(p netip.Prefix)        { f.Add(range4(p)) }
-func (f *front4) remove(p netip.Prefix)     { f.Remove(range4(p)) }
-func (f *front4) scale() uint8              { return f.shift }
+
+// marking spreads the hosts by address, in whose order the memory is.
+func (f *front4) marking() (mark func(netip.Addr), done func()) {
+	marks := newSpread[uint32](atOnce)
+	mark = func(a netip.Addr) {
+		key := table.Key4Of(a)
+		marks.add(int(key>>(32-partsLog2)), key)
+	}
+	return mark, func() {
+		for _, part := range marks.parts {
+			for _, key := range part {
+				f.Add(key, key)
+			}
+		}
+	}
+}
+
+func (f *front4) remove(p netip.Prefix) { f.Remove(range4(p)) }
+func (f *front4) scale() uint8          { return f.shift }
 
 // worn allows for a quarter of the entries, so that a set that stays at one size does not go to and fro.
 func (f *front4) worn(n int) bool {
@@ -93,6 +112,10 @@ func (f *front6) add(p netip.Prefix) {
 	case p.Bits() >= 32:
 		f.Add(table.Item32(high))
 	}
+}
+
+func (f *front6) marking() (mark func(netip.Addr), done func()) {
+	return func(a netip.Addr) { f.add(netip.PrefixFrom(a, a.BitLen())) }, func() {}
 }
 
 func (f *front6) remove(netip.Prefix) { f.removed++ }

@@ -14,6 +14,7 @@ import (
 // hosts is a table of banned hosts, of either family.
 type hosts interface {
 	touch(netip.Addr) uint64 // see table.Hosts
+	warm(part, log2 int) uint64
 	find(netip.Addr) (table.Entry, bool)
 	put(netip.Addr, table.Entry) bool
 	remove(netip.Addr) bool
@@ -32,6 +33,7 @@ type hosted[K comparable] struct {
 }
 
 func (h hosted[K]) touch(a netip.Addr) uint64              { return h.t.Touch(h.key(a)) }
+func (h hosted[K]) warm(part, log2 int) uint64             { return h.t.Warm(part, log2) }
 func (h hosted[K]) find(a netip.Addr) (table.Entry, bool)  { return h.t.Find(h.key(a)) }
 func (h hosted[K]) put(a netip.Addr, e table.Entry) bool   { return h.t.Put(h.key(a), e) }
 func (h hosted[K]) remove(a netip.Addr) bool               { return h.t.Remove(h.key(a)) }
@@ -65,9 +67,10 @@ type hostTable struct {
 
 // hostKind is what the tables of the two families do differently.
 type hostKind struct {
-	least   int                // log2 of the lines of the smallest table
-	keys    func(log2 int) int // of the map, for a table of 2^log2 lines
-	log2For func(n int) int    // for n entries
+	least   int                                   // log2 of the lines of the smallest table
+	keys    func(log2 int) int                    // of the map, for a table of 2^log2 lines
+	log2For func(n int) int                       // for n entries
+	part    func(a netip.Addr, key [2]uint64) int // of those that a long list is spread over
 	open    func(words []uint64, log2 int, key [2]uint64) (hosts, error)
 	salvage func(words []uint64, log2 int, key [2]uint64) (iter.Seq2[netip.Addr, table.Entry], error)
 }
@@ -85,6 +88,7 @@ func kind4(least int) hostKind {
 		least:   least,
 		keys:    func(log2 int) int { return table.Lines4(log2) / 3 }, // two lines and their hits
 		log2For: func(n int) int { return table.Log2For4(n, least, mostLog2) },
+		part:    func(a netip.Addr, key [2]uint64) int { return table.Hash4(table.Key4Of(a), key, partsLog2) },
 		open: func(words []uint64, log2 int, key [2]uint64) (hosts, error) {
 			t, err := table.NewHosts4(words, log2, key)
 			return hosted[uint32]{t, table.Key4Of, table.Addr4}, err
@@ -103,6 +107,7 @@ func kind6(least int) hostKind {
 		least:   least,
 		keys:    table.Lines6,
 		log2For: func(n int) int { return table.Log2For6(n, least, mostLog2) },
+		part:    func(a netip.Addr, key [2]uint64) int { return table.Hash6(table.Key6Of(a), key, partsLog2) },
 		open: func(words []uint64, log2 int, key [2]uint64) (hosts, error) {
 			t, err := table.NewHosts6(words, log2, key)
 			return hosted[table.Key6]{t, table.Key6Of, table.Key6.Addr}, err

@@ -22,8 +22,10 @@ type rebuilt struct {
 //
 // When it fails, what was in use stays in use.
 func (f *family) rebuild(more int, put []entry, gone map[netip.Prefix]struct{}) error {
-	if err := f.sync(); err != nil { // the other half may be the one that was in use a moment ago
-		return err
+	if f.late { // packets may look at the other half still
+		if err := f.sync(); err != nil {
+			return err
+		}
 	}
 	hosts, wide := f.growth(put, gone)
 	next, err := f.newTables(more+hosts, more+hosts+wide)
@@ -115,10 +117,15 @@ func (f *family) newFront(half []uint64, n int) (front, error) {
 // fill copies what stays and puts in what is new.
 func (r *rebuilt) fill(put []entry, gone map[netip.Prefix]struct{}) error {
 	replaced := map[netip.Prefix]bool{} // in the trie
-	for _, e := range put {
+	for i, e := range put {
+		if i%together == 0 {
+			r.touched += touch(r.hosts, r.front, put[i:min(i+together, len(put))])
+		}
 		if e.prefix.IsSingleIP() {
 			r.place(e)
-			replaced[e.prefix] = r.known.has(e.prefix)
+			if r.known.has(e.prefix) {
+				replaced[e.prefix] = true
+			}
 		}
 	}
 	for addr, e := range r.family.hosts.all() {
@@ -233,7 +240,7 @@ func (f *family) takeOver(next *rebuilt) error {
 	if err := f.outer.Put(uint32(next.hosts.log2), next.hosts.m); err != nil {
 		return fmt.Errorf("put a host table in place: %w", err)
 	}
-	f.hosts, f.front = next.hosts, next.front
+	f.hosts, f.front, f.late = next.hosts, next.front, true
 	f.show(view{
 		scale: f.front.scale(), half: 1 - f.view.half, table: uint8(f.hosts.log2), flags: f.flags(),
 	})
@@ -271,7 +278,7 @@ func (f *family) swap(put []entry, remove []netip.Prefix) (full []netip.Prefix, 
 	return full, errors.Join(errs...)
 }
 
-// cut leaves out the new entries for which there will be no room.
+// cut leaves out the new entries for which there will be no room, in place.
 func (f *family) cut(put []entry, gone map[netip.Prefix]struct{}) (fits []entry, full []netip.Prefix) {
 	room := f.limit - f.size()
 	for p := range gone {
@@ -279,6 +286,7 @@ func (f *family) cut(put []entry, gone map[netip.Prefix]struct{}) (fits []entry,
 			room++
 		}
 	}
+	fits = put[:0]
 	for _, e := range put {
 		_, leaves := gone[e.prefix]
 		switch {
@@ -311,7 +319,7 @@ func (f *family) sync() error {
 	if err := f.wait(); err != nil {
 		return fmt.Errorf("wait for running programs: %w", err)
 	}
-	f.fresh = false
+	f.fresh, f.late = false, false
 	return nil
 }
 

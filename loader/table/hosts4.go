@@ -159,6 +159,9 @@ func (h *Hosts4) Touch(addr uint32) uint64 {
 	return h.load(first) + uint64(atomic.LoadUint32(h.hits(first))) + h.ids[first]
 }
 
+// Warm reads a part of the table: see Hosts.
+func (h *Hosts4) Warm(part, log2 int) uint64 { return warm(&h.mem, h.ids, part, log2) }
+
 // Find returns the entry of this address, also one that is over.
 func (h *Hosts4) Find(addr uint32) (Entry, bool) {
 	slot := h.find(addr)

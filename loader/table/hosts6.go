@@ -149,6 +149,9 @@ func (h *Hosts6) Touch(k Key6) uint64 {
 	return h.mem.load(line*LineWords) + h.ids[line*Slots6]
 }
 
+// Warm reads a part of the table: see Hosts.
+func (h *Hosts6) Warm(part, log2 int) uint64 { return warm(&h.mem, h.ids, part, log2) }
+
 // Find returns the entry of this address, also one that is over.
 func (h *Hosts6) Find(k Key6) (Entry, bool) {
 	slot, _ := h.locate(k)
