@@ -31,6 +31,7 @@ import (
 	"gabion/userspace/daemon/service"
 	"gabion/userspace/daemon/tasks"
 	"gabion/userspace/decision"
+	"gabion/userspace/dns"
 	"gabion/userspace/enforce"
 	"gabion/userspace/engine"
 	"gabion/userspace/store"
@@ -63,6 +64,7 @@ type Daemon struct {
 	record   *record.Record
 	ids      *decision.IDs
 	history  *decision.History
+	dns      *dns.Resolver
 	others   *others
 	plane    *loader.Plane // nil with kernel.mode off
 	table    enforce.Table
@@ -112,6 +114,7 @@ func newDaemon(o Options) *Daemon {
 		version: o.Version, startedWith: o.Config, load: o.Load, now: o.Now, log: o.Log, started: o.Now(),
 		health: health.New(o.Log), ids: &decision.IDs{}, history: decision.NewHistory(), others: &others{},
 		excess: excess.New(),
+		dns:    dns.New(dns.Config{LookupAddr: net.DefaultResolver.LookupAddr, LookupHost: net.DefaultResolver.LookupHost, Now: o.Now}),
 	}
 	d.config.Store(o.Config)
 	d.reloaded.Store(&d.started)
@@ -173,7 +176,7 @@ func (d *Daemon) openTables(ctx context.Context, cfg *config.Config) error {
 }
 
 func (d *Daemon) ruleDeps() rulebook.Deps {
-	return rulebook.Deps{History: d.history, Now: d.now, Log: d.log}
+	return rulebook.Deps{History: d.history, DNS: d.dns, Now: d.now, Log: d.log}
 }
 
 // reportRules says which rules are left out, each fault with its place.

@@ -3,12 +3,15 @@
 package enrich
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"net/netip"
 	"time"
 
+	"gabion/userspace/dns"
 	"gabion/userspace/event"
+	"gabion/userspace/geo"
 )
 
 // Method computes enrichment from a value and stores it in evt.Enriched. It may read and set other
@@ -17,24 +20,46 @@ type Method func(value string, evt *event.Event) error
 
 // Deps is what methods need from outside.
 type Deps struct {
-	Now     func() time.Time                                            // wall clock
-	Resolve func(ctx context.Context, address string) ([]string, error) // PTR names of an address; nil: none are looked up
+	Now func() time.Time // wall clock
+	DNS *dns.Resolver    // nil: no names are looked up
+	Geo *geo.Databases   // nil: no places are looked up
+	Log *slog.Logger     // nil: silent
 }
 
 // Methods returns the methods by the names that rules use.
 func Methods(deps Deps) map[string]Method {
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Geo == nil {
+		deps.Geo = &geo.Databases{}
+	}
+	p := &places{databases: deps.Geo, log: deps.Log}
 	return map[string]Method{
 		"ParseDate":     dates{now: deps.Now}.parse,
-		"reverse_dns":   newResolver(deps).method,
+		"reverse_dns":   names{deps.DNS}.reverse,
 		"UnmarshalJSON": unmarshalJSON,
-		"GeoIpCity":     noDatabase,
-		"GeoIpASN":      noDatabase,
-		"IpToRange":     noDatabase,
+		"GeoIpCity":     p.city,
+		"GeoIpASN":      p.system,
+		"IpToRange":     p.network,
 	}
 }
 
-// noDatabase stands for methods whose address database is not configured: they add nothing.
-func noDatabase(string, *event.Event) error { return nil }
+// names looks up the names of addresses.
+type names struct{ dns *dns.Resolver }
+
+// reverse stores the first name of the address as reverse_dns, with its final dot. A value that is no
+// address has no name.
+func (n names) reverse(value string, evt *event.Event) error {
+	addr, err := netip.ParseAddr(value)
+	if err != nil {
+		return nil
+	}
+	if found := n.dns.Names(addr); len(found) > 0 {
+		evt.Enriched.Set("reverse_dns", found[0])
+	}
+	return nil
+}
 
 // unmarshalJSON decodes the raw line into evt.Unmarshaled; the value is ignored.
 func unmarshalJSON(_ string, evt *event.Event) error {

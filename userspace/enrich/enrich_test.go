@@ -115,13 +115,3 @@ func TestUnmarshalJSON(t *testing.T) {
 		t.Error("a half line should be an error")
 	}
 }
-
-func TestMethodsWithoutDatabaseAddNothing(t *testing.T) {
-	methods := Methods(Deps{Now: clock})
-	for _, name := range []string{"GeoIpCity", "GeoIpASN", "IpToRange", "reverse_dns"} {
-		var evt event.Event
-		if err := methods[name]("192.0.2.1", &evt); err != nil || evt.Enriched.Len() > 0 {
-			t.Errorf("%s gives %v, %v, want nothing", name, evt.Enriched.Map(), err)
-		}
-	}
-}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,9 +13,11 @@ import (
 
 	"gabion/scenarios"
 	"gabion/userspace/config"
+	"gabion/userspace/dns"
 	"gabion/userspace/enrich"
 	"gabion/userspace/expr"
 	"gabion/userspace/exprlib"
+	"gabion/userspace/geo"
 	"gabion/userspace/grok"
 	"gabion/userspace/meter"
 	"gabion/userspace/profile"
@@ -38,6 +39,7 @@ type Book struct {
 // Deps are what rules may ask while they run.
 type Deps struct {
 	History exprlib.History // nil: nobody was banned before
+	DNS     *dns.Resolver   // nil: no names are looked up
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -45,16 +47,19 @@ type Deps struct {
 // Load compiles all rules and profiles of a configuration. It fails only when nothing can be
 // used; the result then holds what there is.
 func Load(cfg *config.Config, deps Deps) (*Book, error) {
-	lib := exprlib.New(exprlib.Deps{
-		DataDir: filepath.Join(cfg.StateDir, dataDir), History: deps.History, Log: deps.Log, Now: deps.Now,
-	})
+	data := filepath.Join(cfg.StateDir, dataDir)
+	databases, err := geo.Open(data)
+	if err != nil {
+		deps.Log.Warn("address database not used", "err", err)
+	}
+	lib := exprlib.New(exprlib.Deps{DataDir: data, History: deps.History, Log: deps.Log, Now: deps.Now})
 	compiler := expr.NewCompiler(lib.Functions()...)
 	b := &Book{}
 	sources, err := ruleSources(cfg)
 	b.Faults.Add(yamlpos.Position{}, err)
 	b.Rules, err = rules.Load(sources, rules.Deps{
 		Expr: compiler, Lib: lib, Patterns: grok.NewSet(), Log: deps.Log,
-		Methods: enrich.Methods(enrich.Deps{Now: deps.Now, Resolve: net.DefaultResolver.LookupAddr}),
+		Methods: enrich.Methods(enrich.Deps{Now: deps.Now, DNS: deps.DNS, Geo: databases, Log: deps.Log}),
 	})
 	b.Faults.Add(yamlpos.Position{}, err)
 	b.Meters, err = limited(b.Rules.Meters, cfg)
