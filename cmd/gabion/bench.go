@@ -35,8 +35,9 @@ type benchFlags struct {
 
 func newBenchCommand(a *app) *cobra.Command {
 	return group("bench", "Measure gabion, and what others use, on this machine",
-		"  gabion bench kernel                 what a lookup, a packet and a million bans cost",
-		newBenchKernelCommand(a))
+		`  gabion bench kernel                                  what a lookup, a packet and a million bans cost
+  gabion bench engine --type syslog --log auth.log     what a log line costs`,
+		newBenchKernelCommand(a), newBenchEngineCommand(a))
 }
 
 func newBenchKernelCommand(a *app) *cobra.Command {

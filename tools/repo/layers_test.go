@@ -29,7 +29,7 @@ var layers = map[string]int{
 
 	"userspace/daemon": 9,
 
-	"bench/lab": 10, "bench/kernel": 10,
+	"bench/lab": 10, "bench/kernel": 10, "bench/cost": 10,
 
 	"cmd/gabion": 11,
 

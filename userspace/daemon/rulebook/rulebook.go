@@ -42,21 +42,30 @@ type Deps struct {
 	DNS     *dns.Resolver   // nil: no names are looked up
 	Now     func() time.Time
 	Log     *slog.Logger
+
+	// Sources are read instead of the folders of the configuration, when there are some.
+	Sources []rules.Source
+	DataDir string // of data files, instead of that in the state directory; "" means that one
 }
 
 // Load compiles all rules and profiles of a configuration. It fails only when nothing can be
 // used; the result then holds what there is.
 func Load(cfg *config.Config, deps Deps) (*Book, error) {
-	data := filepath.Join(cfg.StateDir, dataDir)
-	databases, err := geo.Open(data)
+	if deps.DataDir == "" {
+		deps.DataDir = filepath.Join(cfg.StateDir, dataDir)
+	}
+	databases, err := geo.Open(deps.DataDir)
 	if err != nil {
 		deps.Log.Warn("address database not used", "err", err)
 	}
-	lib := exprlib.New(exprlib.Deps{DataDir: data, History: deps.History, Log: deps.Log, Now: deps.Now})
+	lib := exprlib.New(exprlib.Deps{DataDir: deps.DataDir, History: deps.History, Log: deps.Log, Now: deps.Now})
 	compiler := expr.NewCompiler(lib.Functions()...)
 	b := &Book{}
-	sources, err := ruleSources(cfg)
-	b.Faults.Add(yamlpos.Position{}, err)
+	sources := deps.Sources
+	if len(sources) == 0 {
+		sources, err = ruleSources(cfg)
+		b.Faults.Add(yamlpos.Position{}, err)
+	}
 	b.Rules, err = rules.Load(sources, rules.Deps{
 		Expr: compiler, Lib: lib, Patterns: grok.NewSet(), Log: deps.Log,
 		Methods: enrich.Methods(enrich.Deps{Now: deps.Now, DNS: deps.DNS, Geo: databases, Log: deps.Log}),
