@@ -1,5 +1,8 @@
 // Package datafile loads the files that rules look things up in: lists of text, of regular
-// expressions, and tables.
+// expressions, tables, and descriptions of robots.
+//
+// Files are read when the rules are loaded and never while an event waits; one that is missing then
+// is named in the log, and look-ups in it find nothing.
 package datafile
 
 import (
@@ -18,12 +21,15 @@ import (
 	"sync/atomic"
 
 	"gabion/userspace/ruledoc"
+	"gabion/userspace/search"
 )
 
 // Bounds of a data file.
 const (
-	maxBytes = 64 << 20
-	maxLine  = 64 << 10
+	maxBytes   = 64 << 20
+	maxLine    = 64 << 10
+	maxLines   = 1_000_000
+	maxRegexps = 20_000
 )
 
 // Config says where a Store finds its files.
@@ -50,8 +56,9 @@ func New(config Config) *Store {
 // files are the loaded data files by name. A value is never changed: loading replaces it.
 type files struct {
 	lists   map[string][]string
-	regexps map[string][]*regexp.Regexp
+	regexps map[string]*patterns
 	tables  map[string]*table
+	bots    map[string][]*Bot
 }
 
 // Lines returns the lines of a file of type string; false when there is no such file.
@@ -63,13 +70,14 @@ func (s *Store) Lines(name string) ([]string, bool) {
 // Matches reports whether a line of a file of type regexp matches the text; known is false when
 // there is no such file.
 func (s *Store) Matches(text, name string) (match, known bool) {
-	patterns, ok := s.data.Load().regexps[name]
-	for _, re := range patterns {
-		if re.MatchString(text) {
-			return true, ok
-		}
-	}
-	return false, ok
+	p, ok := s.data.Load().regexps[name]
+	return ok && p.match(text), ok
+}
+
+// Bots returns the rows of a file of type bots; false when there is no such file.
+func (s *Store) Bots(name string) ([]*Bot, bool) {
+	bots, ok := s.data.Load().bots[name]
+	return bots, ok
 }
 
 // Rows returns the rows of a file of type map; false when there is no such file.
@@ -95,16 +103,17 @@ func (s *Store) LookUp(text, name string) (string, bool) {
 // nothing, which is no reason to lose the rule: it is logged.
 func (s *Store) LoadDeclared(declared []ruledoc.DataFile) {
 	for _, f := range declared {
-		if f.Type == "" {
-			continue // only to be downloaded
+		err := s.Load(f.DestFile, f.Type)
+		if f.Type == "" && f.DestFile != "" {
+			err = s.present(f.DestFile)
 		}
-		if err := s.Load(f.DestFile, f.Type); err != nil {
+		if err != nil {
 			s.config.Log.Error("data file not loaded", "file", f.DestFile, "used_by", f.At.Pos().String(), "err", err)
 		}
 	}
 }
 
-// Load loads a data file that a rule declares, with the type it declares: string, regexp, map,
+// Load loads a data file that a rule declares, with the type it declares: string, regexp, map, bots,
 // or empty for a file that expressions do not read. The first load of a file and type counts. The
 // error lists every faulty line as file:line; the good lines of a string or regexp file are
 // loaded nevertheless.
@@ -123,13 +132,13 @@ func (s *Store) Load(file, typ string) error {
 	}
 	load, ok := loaders[typ]
 	if !ok {
-		return fmt.Errorf("data file %s: type %q is not supported: use string, regexp or map", file, typ)
+		return fmt.Errorf("data file %s: type %q is not supported: use string, regexp, map or bots", file, typ)
 	}
 	data, err := s.read(file)
 	if err != nil {
 		return err
 	}
-	next := &files{lists: maps.Clone(old.lists), regexps: maps.Clone(old.regexps), tables: maps.Clone(old.tables)}
+	next := &files{lists: maps.Clone(old.lists), regexps: maps.Clone(old.regexps), tables: maps.Clone(old.tables), bots: maps.Clone(old.bots)}
 	err = load(next, file, data)
 	s.data.Store(next)
 	return err
@@ -143,6 +152,8 @@ func (d *files) has(file, typ string) (ok bool) {
 		_, ok = d.regexps[file]
 	case "map":
 		_, ok = d.tables[file]
+	case "bots":
+		_, ok = d.bots[file]
 	}
 	return ok
 }
@@ -151,10 +162,31 @@ var loaders = map[string]func(d *files, file string, data []byte) error{
 	"string": loadList,
 	"regexp": loadRegexps,
 	"map":    loadTable,
+	"bots":   loadBots,
+}
+
+// present reports whether a file exists that helpers read in their own way, such as an address
+// database.
+func (s *Store) present(file string) error {
+	_, err := s.locate(file)
+	return err
 }
 
 // read reads a file from the data directory or, where that lacks it, from the shipped files.
 func (s *Store) read(file string) ([]byte, error) {
+	from, err := s.locate(file)
+	if err != nil {
+		return nil, err
+	}
+	data, err := readBounded(from, file)
+	if err != nil {
+		return nil, fmt.Errorf("read data file: %w", err)
+	}
+	return data, nil
+}
+
+// locate finds where a regular file of that name is.
+func (s *Store) locate(file string) (fs.FS, error) {
 	if !fs.ValidPath(file) {
 		return nil, fmt.Errorf("data file %q: name must be a path inside the data directory", file)
 	}
@@ -167,9 +199,13 @@ func (s *Store) read(file string) ([]byte, error) {
 		sources = append(sources, s.config.Shipped)
 	}
 	for _, from := range sources {
-		var data []byte
-		if data, err = readBounded(from, file); err == nil {
-			return data, nil
+		var info fs.FileInfo
+		info, err = fs.Stat(from, file)
+		switch {
+		case err == nil && info.Mode().IsRegular():
+			return from, nil
+		case err == nil:
+			err = fmt.Errorf("%s is no regular file", file)
 		}
 		err = fmt.Errorf("read data file: %w", err)
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -180,13 +216,6 @@ func (s *Store) read(file string) ([]byte, error) {
 }
 
 func readBounded(from fs.FS, file string) ([]byte, error) {
-	info, err := fs.Stat(from, file)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", file)
-	}
-	if err != nil {
-		return nil, err
-	}
 	f, err := from.Open(file)
 	if err != nil {
 		return nil, err
@@ -198,6 +227,9 @@ func readBounded(from fs.FS, file string) ([]byte, error) {
 	}
 	return data, err
 }
+
+// errFull makes eachLine stop: the file has as many lines as are read.
+var errFull = errors.New("too many lines: the rest of the file is not read")
 
 // eachLine calls add with every line that is neither empty nor a comment, and collects its errors
 // with their places. A line that is too long ends the file.
@@ -215,8 +247,12 @@ func eachLine(file string, data []byte, add func(line string) error) error {
 		if len(line) == 0 || line[0] == '#' {
 			continue
 		}
-		if err := add(string(line)); err != nil && len(errs) < most {
+		err := add(string(line))
+		if err != nil && len(errs) < most {
 			errs = append(errs, fmt.Errorf("%s:%d: %w", file, n, err))
+		}
+		if errors.Is(err, errFull) {
+			break
 		}
 	}
 	return errors.Join(errs...)
@@ -225,6 +261,9 @@ func eachLine(file string, data []byte, add func(line string) error) error {
 func loadList(d *files, file string, data []byte) error {
 	lines := []string{}
 	err := eachLine(file, data, func(line string) error {
+		if len(lines) == maxLines {
+			return errFull
+		}
 		lines = append(lines, line)
 		return nil
 	})
@@ -233,15 +272,18 @@ func loadList(d *files, file string, data []byte) error {
 }
 
 func loadRegexps(d *files, file string, data []byte) error {
-	var patterns []*regexp.Regexp
+	var list []*regexp.Regexp
 	err := eachLine(file, data, func(line string) error {
+		if len(list) == maxRegexps {
+			return errFull
+		}
 		re, err := regexp.Compile(line)
 		if err == nil {
-			patterns = append(patterns, re)
+			list = append(list, re)
 		}
 		return err
 	})
-	d.regexps = with(d.regexps, file, patterns)
+	d.regexps = with(d.regexps, file, newPatterns(list))
 	return err
 }
 
@@ -257,6 +299,7 @@ func loadTable(d *files, file string, data []byte) error {
 		return t.add(row)
 	})
 	if err == nil {
+		t.contains = search.New(t.words, false)
 		d.tables = with(d.tables, file, t)
 	}
 	return err

@@ -28,7 +28,7 @@ func TestLoadReportsWhatIsWrong(t *testing.T) {
 		{"directory", "lists", "string", "read data file: lists is no regular file"},
 		{"line that is too long", "long.txt", "string", "long.txt:2: line is longer than 64 KiB: the rest of the file is not read"},
 		{"unknown row type", "rows.json", "map", `rows.json:1: row has type "x": use equals, contains or regex`},
-		{"unknown type", "agents.txt", "bots", `data file agents.txt: type "bots" is not supported: use string, regexp or map`},
+		{"unknown type", "agents.txt", "robots", `data file agents.txt: type "robots" is not supported: use string, regexp, map or bots`},
 		{"faulty rows", "broken.json", "map", "broken.json:1: row lacks \"type\"\nbroken.json:2: row is no JSON object of texts: cannot unmarshal number into Go value of type string\nbroken.json:3: row is no JSON object of texts: invalid character 'o' in literal null (expecting 'u')"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
