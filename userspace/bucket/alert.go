@@ -13,34 +13,23 @@ import (
 	"gabion/userspace/event"
 )
 
-// muted reports whether the overflow of a bucket falls into a blackhole, and counts it then.
-func (t *Table) muted(s *Scenario, b *bucket, m *Match) bool {
-	if s.blackhole <= 0 || !t.clock(b.replay).mutes.active(b.id, b.last) {
-		return false
-	}
-	t.stats.muted.Add(1)
-	t.tell(s, m, Muted, b)
-	return true
-}
-
-// overflow ends a bucket that was poured over: unless the filter refuses, it returns the event with
-// one alert per source and mutes the scenario for the key.
-func (t *Table) overflow(s *Scenario, b *bucket, m *Match) (*event.Event, error) {
-	key := mapkey(s, m.Key)
-	run, err := s.alerts(b, key, &t.names)
+// overflow concludes a bucket that was poured over: unless the filter refuses, it returns the event
+// with one alert per source and mutes the scenario for the key.
+func (t *Table) overflow(s *Scenario, b tally, events []retained, m *Match) (*event.Event, error) {
+	run, err := s.alerts(b, events, mapkey(s, m.Key))
 	if err != nil {
 		t.stats.lost.Add(1)
 		t.tell(s, m, Lost, b)
 		return nil, fmt.Errorf("raise alert: %w", err)
 	}
-	wanted, err := s.wanted(b, run)
+	wanted, err := s.wanted(b, events, run)
 	if !wanted {
 		t.stats.filtered.Add(1)
 		t.tell(s, m, Filtered, b)
 		return nil, err
 	}
 	if s.blackhole > 0 {
-		t.clock(b.replay).mutes.set(b.id, addTime(b.last, s.blackhole), t.config.MaxBuckets)
+		t.mute(b.id, addTime(b.last, s.blackhole), b.replay)
 	}
 	t.stats.overflows.Add(1)
 	t.tell(s, m, Overflowed, b)
@@ -61,16 +50,17 @@ func mapkey(s *Scenario, key string) string {
 func stamp(t int64) time.Time { return time.Unix(0, t).UTC() }
 
 // alerts builds what rules see as evt.Overflow: one alert per source, in order of source value.
-func (s *Scenario) alerts(b *bucket, mapkey string, names *dictionary) (event.RuntimeAlert, error) {
-	records := b.records()
+func (s *Scenario) alerts(b tally, retained []retained, mapkey string) (event.RuntimeAlert, error) {
 	sources := map[string]*decision.Source{}
 	var events []decision.Event
-	for _, r := range records {
-		got := r.unpack(names)
-		if err := s.addSources(sources, r.whole, &got); err != nil {
+	for i := range retained {
+		e := &retained[i]
+		if err := s.addSources(sources, e); err != nil {
 			return event.RuntimeAlert{}, err
 		}
-		events = append(events, decision.Event{Timestamp: got.timestamp, Meta: got.meta, Line: got.line})
+		if len(e.meta) > 0 || e.whole == nil || e.whole.Type != event.Overflow {
+			events = append(events, decision.Event{Timestamp: e.timestamp, Meta: e.meta, Line: e.line})
+		}
 	}
 	if len(sources) == 0 {
 		return event.RuntimeAlert{}, errors.New("none of the events names a source")
@@ -91,7 +81,7 @@ func (s *Scenario) alerts(b *bucket, mapkey string, names *dictionary) (event.Ru
 }
 
 // message says what happened, in the words of the hub's engine.
-func (s *Scenario) message(b *bucket, first *decision.Source, sources int) string {
+func (s *Scenario) message(b tally, first *decision.Source, sources int) string {
 	who := first.Value
 	if sources > 1 {
 		who = fmt.Sprintf("%d sources", sources)

@@ -70,6 +70,16 @@ func newHarness(t testing.TB, config TableConfig) *harness {
 	return h
 }
 
+// buckets returns the live buckets.
+func (h *harness) buckets() (out []*row) {
+	for _, p := range h.table.populations {
+		for i := 0; p != nil && !p.mute && i < p.buckets.len(); i++ {
+			out = append(out, h.table.row(*p.buckets.rows.At(i)))
+		}
+	}
+	return out
+}
+
 // pour offers an event to a scenario and returns the overflow, if any.
 func (h *harness) pour(s *Scenario, evt *event.Event) *event.Event {
 	h.t.Helper()

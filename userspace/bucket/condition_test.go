@@ -62,9 +62,9 @@ func TestAConditionLooksAtABoundedNumberOfEvents(t *testing.T) {
 			t.Fatalf("the queue held more than %d events", maxLooked)
 		}
 	}
-	for _, b := range h.table.byID {
-		if len(b.queue) != maxLooked || b.total != 1200 {
-			t.Errorf("the bucket keeps %d events of %d", len(b.queue), b.total)
+	for _, b := range h.buckets() {
+		if b.retained != maxLooked || b.total != 1200 {
+			t.Errorf("the bucket keeps %d events of %d", b.retained, b.total)
 		}
 	}
 }

@@ -1,91 +1,90 @@
 package bucket
 
-// timed is something that a deadlines heap can hold. Its due time may move later at any time
-// without telling the heap, which keeps pouring an event into a bucket free of heap work.
-type timed interface {
-	due() int64
-	place() *int32 // where the heap keeps its index of the entry
+import "gabion/userspace/bucket/arena"
+
+// deadlines is a heap of rows, earliest first. A row's deadline may move later at any time without
+// telling the heap, which keeps pouring an event into a bucket free of heap work: row.at is the time
+// that the heap knows, corrected when the row comes to the top.
+type deadlines struct {
+	rows arena.Vector[uint32]
 }
 
-// deadlines is a heap of entries, earliest first. The time it keeps for an entry is a lower bound
-// of the entry's own, corrected when the entry comes to the top.
-type deadlines[E timed] struct {
-	slots []slot[E]
+func (d *deadlines) len() int { return d.rows.Len() }
+
+// push adds a row that is due at the given time.
+func (d *deadlines) push(t *Table, row uint32, due int64) {
+	t.row(row).at = due
+	d.rows.Push(row)
+	d.up(t, d.rows.Len()-1)
 }
 
-type slot[E timed] struct {
-	at    int64
-	entry E
-}
-
-func (d *deadlines[E]) len() int { return len(d.slots) }
-
-func (d *deadlines[E]) push(e E) {
-	d.slots = append(d.slots, slot[E]{e.due(), e})
-	d.up(len(d.slots) - 1)
-}
-
-// remove takes out e, which must be in the heap.
-func (d *deadlines[E]) remove(e E) {
-	i, last := int(*e.place()), len(d.slots)-1
-	moved := d.slots[last]
-	d.slots[last] = slot[E]{}
-	d.slots = d.slots[:last]
+// remove takes out a row, which must be in the heap.
+func (d *deadlines) remove(t *Table, row uint32) {
+	i, last := int(t.row(row).place), d.rows.Len()-1
+	moved := *d.rows.At(last)
+	d.rows.Pop()
 	if i == last {
 		return
 	}
-	d.slots[i] = moved
-	d.down(i)
-	d.up(int(*moved.entry.place()))
+	d.set(t, i, moved)
+	d.down(t, i)
+	d.up(t, int(t.row(moved).place))
 }
 
-// first returns the entry that is due next and its time; ok is false when the heap is empty.
-func (d *deadlines[E]) first() (e E, at int64, ok bool) {
-	for len(d.slots) > 0 {
-		top := &d.slots[0]
-		due := top.entry.due()
-		if due <= top.at {
-			return top.entry, due, true
+// first returns the row that is due next and its time; ok is false when the heap is empty.
+func (d *deadlines) first(t *Table, p *population) (row uint32, due int64, ok bool) {
+	for d.rows.Len() > 0 {
+		row := *d.rows.At(0)
+		r := t.row(row)
+		due := p.due(r)
+		if due <= r.at {
+			return row, due, true
 		}
-		top.at = due
-		d.down(0)
+		r.at = due
+		d.down(t, 0)
 	}
-	return e, 0, false
+	return 0, 0, false
 }
 
-func (d *deadlines[E]) up(i int) {
-	s := d.slots[i]
+func (d *deadlines) up(t *Table, i int) {
+	row := *d.rows.At(i)
+	at := t.row(row).at
 	for i > 0 {
 		parent := (i - 1) / 2
-		if d.slots[parent].at <= s.at {
+		above := *d.rows.At(parent)
+		if t.row(above).at <= at {
 			break
 		}
-		d.set(i, d.slots[parent])
+		d.set(t, i, above)
 		i = parent
 	}
-	d.set(i, s)
+	d.set(t, i, row)
 }
 
-func (d *deadlines[E]) down(i int) {
-	s := d.slots[i]
+func (d *deadlines) down(t *Table, i int) {
+	row := *d.rows.At(i)
+	at := t.row(row).at
 	for {
 		child := 2*i + 1
-		if child >= len(d.slots) {
+		if child >= d.rows.Len() {
 			break
 		}
-		if right := child + 1; right < len(d.slots) && d.slots[right].at < d.slots[child].at {
-			child = right
+		below := *d.rows.At(child)
+		if child+1 < d.rows.Len() {
+			if right := *d.rows.At(child + 1); t.row(right).at < t.row(below).at {
+				child, below = child+1, right
+			}
 		}
-		if s.at <= d.slots[child].at {
+		if at <= t.row(below).at {
 			break
 		}
-		d.set(i, d.slots[child])
+		d.set(t, i, below)
 		i = child
 	}
-	d.set(i, s)
+	d.set(t, i, row)
 }
 
-func (d *deadlines[E]) set(i int, s slot[E]) {
-	d.slots[i] = s
-	*s.entry.place() = int32(i)
+func (d *deadlines) set(t *Table, i int, row uint32) {
+	*d.rows.At(i) = row
+	t.row(row).place = uint32(i)
 }

@@ -1,26 +1,48 @@
 package bucket
 
-import "hash/maphash"
+import (
+	"crypto/rand"
+	"encoding/binary"
+)
 
 // ID names the bucket of one scenario and key. It is a hash, so that a key of any length costs the
-// same memory; the seeds are secret, so that nobody can aim at another's bucket.
-type ID struct{ hi, lo uint64 }
+// same memory; its own key is secret, so that nobody can aim at another's bucket.
+type ID struct {
+	key  uint64 // depends on the key alone
+	both uint64
+}
 
-// Shard returns a number below n that depends on the scenario and key alone.
-func (id ID) Shard(n int) int { return int(id.hi % uint64(n)) }
+// Shard returns a number below n that depends on the key alone: what scenarios keep of one event
+// lies in one shard, which keeps it once.
+func (id ID) Shard(n int) int { return int(id.key % uint64(n)) }
 
 // Hasher makes the IDs of one engine. The zero Hasher does not work: see NewHasher.
-type Hasher struct{ a, b maphash.Seed }
+type Hasher struct{ key [2]uint64 }
 
-// NewHasher returns a Hasher with seeds of its own.
-func NewHasher() Hasher { return Hasher{maphash.MakeSeed(), maphash.MakeSeed()} }
+// hasherSize is the size of a Hasher that is saved, in bytes.
+const hasherSize = 16
+
+// NewHasher returns a Hasher with a random key of its own.
+func NewHasher() Hasher {
+	var b [hasherSize]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hasherOf(b[:])
+}
+
+func hasherOf(b []byte) Hasher {
+	return Hasher{[2]uint64{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}}
+}
 
 // ID returns the ID of the bucket for a scenario and the key that Match found.
 func (h Hasher) ID(s *Scenario, key string) ID {
-	return ID{mix(maphash.String(h.a, key) ^ s.number), mix(maphash.String(h.b, key) ^ s.number)}
+	lo, hi := sipHash(h.key, key)
+	return ID{key: hi, both: mix(lo ^ s.number)}
 }
 
-func (h Hasher) text(s string) uint64 { return maphash.String(h.a, s) }
+func (h Hasher) text(s string) uint64 {
+	lo, _ := sipHash(h.key, s)
+	return lo
+}
 
 // mix spreads every bit of x over the whole result (the finalizer of splitmix64).
 func mix(x uint64) uint64 {

@@ -71,49 +71,71 @@ func TestLimiterAgreesWithExactArithmetic(t *testing.T) {
 	})
 }
 
-type task struct {
-	at  int64
-	pos int32
-}
-
-func (t *task) due() int64    { return t.at }
-func (t *task) place() *int32 { return &t.pos }
-
 func TestDeadlinesComeInOrderWhateverWasPostponedOrRemoved(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var d deadlines[*task]
-		var in []*task
-		for range rapid.IntRange(0, 200).Draw(t, "operations") {
+		table := NewTable(TableConfig{Hasher: NewHasher()})
+		defer table.Close()
+		p := table.population(1, true, 0)
+		var in []uint32
+		for step := range rapid.IntRange(0, 200).Draw(t, "operations") {
 			if len(in) == 0 || rapid.Bool().Draw(t, "push") {
-				e := &task{at: rapid.Int64Range(0, 100).Draw(t, "at")}
-				d.push(e)
-				in = append(in, e)
+				n := table.newRow()
+				*table.row(n) = row{id: ID{key: uint64(step)}, last: rapid.Int64Range(0, 100).Draw(t, "at")}
+				p.buckets.push(table, n, table.row(n).last)
+				in = append(in, n)
 				continue
 			}
 			i := rapid.IntRange(0, len(in)-1).Draw(t, "entry")
 			if rapid.Bool().Draw(t, "postpone") {
-				in[i].at += rapid.Int64Range(0, 50).Draw(t, "later")
+				table.row(in[i]).last += rapid.Int64Range(0, 50).Draw(t, "later")
 				continue
 			}
-			d.remove(in[i])
+			p.buckets.remove(table, in[i])
 			in = slices.Delete(in, i, i+1)
 		}
 		last := int64(-1)
 		for {
-			e, at, ok := d.first()
+			n, at, ok := p.buckets.first(table, p)
 			if !ok {
 				break
 			}
-			i := slices.Index(in, e)
-			if i < 0 || at != e.at || at < last {
-				t.Fatalf("first gave %+v at %d after %d", e, at, last)
+			i := slices.Index(in, n)
+			if i < 0 || at != table.row(n).last || at < last {
+				t.Fatalf("first gave row %d at %d after %d", n, at, last)
 			}
 			last = at
-			d.remove(e)
+			p.buckets.remove(table, n)
 			in = slices.Delete(in, i, i+1)
 		}
 		if len(in) > 0 {
-			t.Fatalf("%d entries were lost", len(in))
+			t.Fatalf("%d rows were lost", len(in))
+		}
+	})
+}
+
+func TestTheIndexFindsWhatIsInItHoweverIDsCollide(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		table := NewTable(TableConfig{Hasher: NewHasher()})
+		defer table.Close()
+		want := map[ID]uint32{}
+		for range rapid.IntRange(0, 300).Draw(t, "operations") {
+			// The last bits, which say where an ID belongs, are few and often the highest.
+			id := ID{rapid.Uint64Range(0, 2).Draw(t, "key"), rapid.SampledFrom([]uint64{0, 1, 2, 14, 15, 31, 63, 127, 1 << 40}).Draw(t, "both")}
+			if n, ok := want[id]; ok {
+				table.index.remove(table, n)
+				table.freeRows = append(table.freeRows, n)
+				delete(want, id)
+			} else {
+				n := table.newRow()
+				*table.row(n) = row{id: id}
+				table.index.add(table, n)
+				want[id] = n
+			}
+			for id, n := range want {
+				if got, ok := table.index.find(table, id); !ok || got != n {
+					t.Fatalf("find(%v) = %d, %v, want %d", id, got, ok, n)
+				}
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package bucket
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"gabion/userspace/event"
@@ -14,6 +15,7 @@ type Match struct {
 	Event *event.Event
 	Key   string // what groupby gave
 
+	offer       *Offer
 	time        int64 // event time, Unix nanoseconds
 	distinct    string
 	scopeValue  string
@@ -41,22 +43,52 @@ func Time(evt *event.Event) (t time.Time, ok bool) {
 	return t, !t.IsZero() && t.After(first) && t.Before(last)
 }
 
-// Match evaluates the scenario's expressions on an event of time t, which Time gave. It returns nil
-// when the event does not count. An error of the filter or of groupby means that it does not;
-// with one of the others the event counts all the same, and both results are set.
+// Offer is an event that is offered to scenarios. What buckets keep of it is made once for all of
+// them.
+type Offer struct {
+	event  *event.Event
+	time   time.Time
+	packed atomic.Pointer[string]
+}
+
+// NewOffer returns an offer of an event of time t, which Time gave. Nobody may change the event
+// until the tables have its matches.
+func NewOffer(evt *event.Event, t time.Time) *Offer { return &Offer{event: evt, time: t} }
+
+// pack returns what records keep of the event. Several shards may ask at once: they get the same
+// text.
+func (o *Offer) pack(names *Names) *string {
+	if p := o.packed.Load(); p != nil {
+		return p
+	}
+	text := pack(o.event, o.event.Time.UnixNano(), names)
+	o.packed.CompareAndSwap(nil, &text)
+	return o.packed.Load()
+}
+
+// Match is Offer for one scenario.
 func (s *Scenario) Match(evt *event.Event, t time.Time) (*Match, error) {
+	return s.Offer(NewOffer(evt, t))
+}
+
+// Offer evaluates the scenario's expressions on an event. It returns nil when the event does not
+// count. An error of the filter or of groupby means that it does not; with one of the others the
+// event counts all the same, and both results are set.
+func (s *Scenario) Offer(o *Offer) (*Match, error) {
+	evt := o.event
 	if s.kind != kindTrigger && evt.ExpectMode == event.Replay && evt.MarshaledTime == "" {
 		return nil, nil // when it happened is not known, so neither is how fast
 	}
 	if s.writes {
 		evt = detached(evt)
+		o = NewOffer(evt, o.time)
 	}
 	vars := expr.Vars{Event: evt}
 	ok, err := s.filter.Bool(vars)
 	if !ok || err != nil {
 		return nil, err
 	}
-	m := &Match{Event: evt, time: t.UnixNano()}
+	m := &Match{Event: evt, offer: o, time: o.time.UnixNano()}
 	if s.groupby != nil {
 		if m.Key, err = s.groupby.String(vars); err != nil {
 			return nil, err
@@ -101,9 +133,10 @@ func detached(evt *event.Event) *event.Event {
 }
 
 // met asks the condition after an event was poured. A failing condition is not met.
-func (s *Scenario) met(b *bucket, m *Match) (bool, error) {
-	queue, leaky := s.view(b, mapkey(s, m.Key))
-	ok, err := s.condition.Bool(expr.Vars{Event: queue.Queue[len(queue.Queue)-1], Queue: queue, Leaky: leaky})
+func (s *Scenario) met(t *Table, r *row, m *Match) (bool, error) {
+	events := wholes(t.events(r))
+	queue, leaky := s.view(r.tally(m.replay()), events, mapkey(s, m.Key))
+	ok, err := s.condition.Bool(expr.Vars{Event: events[len(events)-1], Queue: queue, Leaky: leaky})
 	if err != nil {
 		return false, fmt.Errorf("condition: %w", err)
 	}
@@ -111,11 +144,11 @@ func (s *Scenario) met(b *bucket, m *Match) (bool, error) {
 }
 
 // wanted asks overflow_filter about an overflow. A failing filter refuses nothing.
-func (s *Scenario) wanted(b *bucket, run event.RuntimeAlert) (bool, error) {
+func (s *Scenario) wanted(b tally, events []retained, run event.RuntimeAlert) (bool, error) {
 	if s.overflowFilter == nil {
 		return true, nil
 	}
-	queue, leaky := s.view(b, run.Mapkey)
+	queue, leaky := s.view(b, wholes(events), run.Mapkey)
 	leaky.Ovflw_ts = stamp(b.last)
 	ok, err := s.overflowFilter.Bool(expr.Vars{Queue: queue, Signal: &run, Leaky: leaky})
 	if err != nil {
@@ -124,14 +157,18 @@ func (s *Scenario) wanted(b *bucket, run event.RuntimeAlert) (bool, error) {
 	return ok, nil
 }
 
-// view is a bucket as expressions see it.
-func (s *Scenario) view(b *bucket, mapkey string) (*expr.Queue, *expr.Leaky) {
-	queue := &expr.Queue{L: s.keep}
-	for _, r := range b.records() {
-		if r.whole != nil {
-			queue.Queue = append(queue.Queue, r.whole)
+func wholes(events []retained) (out []*event.Event) {
+	for i := range events {
+		if events[i].whole != nil {
+			out = append(out, events[i].whole)
 		}
 	}
+	return out
+}
+
+// view is a bucket as expressions see it.
+func (s *Scenario) view(b tally, events []*event.Event, mapkey string) (*expr.Queue, *expr.Leaky) {
+	queue := &expr.Queue{L: s.keep, Queue: events}
 	mode := event.Live
 	if b.replay {
 		mode = event.Replay

@@ -1,61 +1,37 @@
 package bucket
 
-// mute silences one scenario and key after an overflow: the blackhole.
-type mute struct {
-	id    ID
-	until int64 // event time
-	pos   int32
-}
+// A blackhole is a row as well, so that a million of them cost the garbage collector as little as
+// buckets do. Its ID is that of the bucket with another second half.
+func muteID(id ID) ID { return ID{id.key, mix(id.both)} }
 
-func (m *mute) due() int64    { return m.until }
-func (m *mute) place() *int32 { return &m.pos }
-
-// mutes are the blackholes of a table, for one kind of event time.
-type mutes struct {
-	byID map[ID]*mute
-	due  deadlines[*mute]
-}
-
-// active reports whether id is muted at time t: until the end, which is exclusive.
-func (ms *mutes) active(id ID, t int64) bool {
-	m := ms.byID[id]
-	return m != nil && m.until > t
-}
-
-// set mutes id until the given time. When there are limit mutes already, the one that ends first
-// goes: the worst that follows is one alert more.
-func (ms *mutes) set(id ID, until int64, limit int) {
-	if m := ms.byID[id]; m != nil {
-		ms.due.remove(m)
-		m.until = until
-		ms.due.push(m)
-		return
+// muted reports whether the overflow of a bucket falls into a blackhole, the end of which is exclusive,
+// and counts it then.
+func (t *Table) muted(s *Scenario, b tally, m *Match) bool {
+	if s.blackhole <= 0 {
+		return false
 	}
-	if ms.due.len() >= limit {
-		if m, _, ok := ms.due.first(); ok {
-			ms.drop(m)
-		}
+	n, ok := t.index.find(t, muteID(b.id))
+	if !ok || t.populations[t.row(n).of].replay != b.replay || t.row(n).last <= b.last {
+		return false
 	}
-	if ms.byID == nil {
-		ms.byID = map[ID]*mute{}
-	}
-	m := &mute{id: id, until: until}
-	ms.byID[id] = m
-	ms.due.push(m)
+	t.stats.muted.Add(1)
+	t.tell(s, m, Muted, b)
+	return true
 }
 
-// expire forgets the mutes that ended before now.
-func (ms *mutes) expire(now int64) {
-	for {
-		m, at, ok := ms.due.first()
-		if !ok || at > now {
-			return
-		}
-		ms.drop(m)
+// mute silences a scenario for a key until the given time. When there are as many blackholes as there
+// may be buckets, the one that ends first goes: the worst that follows is one alert more.
+func (t *Table) mute(id ID, until int64, replay bool) {
+	id = muteID(id)
+	if n, ok := t.index.find(t, id); ok {
+		t.drop(n)
 	}
-}
-
-func (ms *mutes) drop(m *mute) {
-	ms.due.remove(m)
-	delete(ms.byID, m.id)
+	if p := t.mutesOf(replay); p.buckets.len() >= t.config.MaxBuckets {
+		n, _, _ := p.buckets.first(t, p)
+		t.drop(n)
+	}
+	p := t.mutesOf(replay)
+	n := t.newRow()
+	*t.row(n) = row{id: id, first: until, last: until, of: p.place}
+	t.enter(n, p)
 }

@@ -2,32 +2,47 @@ package bucket
 
 import (
 	"encoding/binary"
+	"maps"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
-// Bounds of a dictionary; what does not fit is written out in the record.
+// Bounds of Names; what does not fit is written out in the record.
 const (
 	maxNames  = 1024 // metadata keys
 	maxValues = 32   // values of one key: of a key with many values the first that came
 	maxWord   = 64   // bytes of a key or a value
 )
 
-// dictionary numbers metadata keys and the values that they have again and again, such as the
-// log's type or the machine's name, so that records need not repeat them. It belongs to a table,
-// only grows, and is bounded.
-type dictionary struct {
-	byText map[string]uint64
-	keys   []entry
+// Names numbers metadata keys and the values that they have again and again, such as the log's type
+// or the machine's name, so that records need not repeat them. All tables of an engine share it, and
+// any goroutine may use it. It only grows, and is bounded.
+type Names struct {
+	mu   sync.Mutex // guards adding
+	keys atomic.Pointer[keyList]
 }
 
-type entry struct {
-	text   string
+// keyList is the keys known at one time. It is immutable.
+type keyList struct {
 	byText map[string]uint64
-	values []string
+	list   []*word
+}
+
+// word is a key with its numbered values.
+type word struct {
+	text   string
+	values atomic.Pointer[valueList]
+}
+
+// valueList is the values of a key known at one time. It is immutable.
+type valueList struct {
+	byText map[string]uint64
+	list   []string
 }
 
 // How a value is written: as text, as a reference to text that the record holds already, or as
-// a number of the dictionary.
+// a number of its key.
 const (
 	valueText      = uint64(0)
 	valueTimestamp = uint64(1)
@@ -35,43 +50,72 @@ const (
 	valueNumber    = valueSource + uint64(len(sourceMeta)) // and the following
 )
 
-// key appends a key. It returns the key's entry, nil for one that is not in the dictionary.
-func (d *dictionary) key(b []byte, key string) ([]byte, *entry) {
-	id, ok := d.byText[key]
-	switch {
-	case ok:
-	case len(d.keys) >= maxNames || len(key) > maxWord:
-		return appendText(append(b, 0), key), nil
-	default:
-		if d.byText == nil {
-			d.byText = map[string]uint64{}
-		}
-		key = strings.Clone(key)
-		id = uint64(len(d.keys))
-		d.byText[key] = id
-		d.keys = append(d.keys, entry{text: key})
-	}
-	return binary.AppendUvarint(b, id+1), &d.keys[id]
+// NewNames returns an empty set of names.
+func NewNames() *Names {
+	n := &Names{}
+	n.keys.Store(&keyList{})
+	return n
 }
 
-// value appends a value of the key, which may be nil.
-func (e *entry) value(b []byte, value string) []byte {
-	if e == nil || len(value) > maxWord {
+// appendKey appends a key. It returns the key's word, nil for one that is not numbered.
+func (n *Names) appendKey(b []byte, key string) ([]byte, *word) {
+	keys := n.keys.Load()
+	id, ok := keys.byText[key]
+	if !ok {
+		if len(keys.list) >= maxNames || len(key) > maxWord {
+			return appendText(append(b, 0), key), nil
+		}
+		id, keys = n.add(key)
+	}
+	return binary.AppendUvarint(b, id+1), keys.list[id]
+}
+
+// add numbers a key. At worst that makes one key more than maxNames for every goroutine.
+func (n *Names) add(key string) (uint64, *keyList) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	old := n.keys.Load()
+	if id, ok := old.byText[key]; ok {
+		return id, old
+	}
+	w := &word{text: strings.Clone(key)}
+	w.values.Store(&valueList{})
+	id := uint64(len(old.list))
+	next := &keyList{byText: make(map[string]uint64, id+1), list: append(old.list[:id:id], w)}
+	maps.Copy(next.byText, old.byText)
+	next.byText[w.text] = id
+	n.keys.Store(next)
+	return id, next
+}
+
+// appendValue appends a value of a key; w is nil when the key is not numbered.
+func (n *Names) appendValue(b []byte, w *word, value string) []byte {
+	if w == nil || len(value) > maxWord {
 		return appendText(append(b, byte(valueText)), value)
 	}
-	id, ok := e.byText[value]
-	switch {
-	case ok:
-	case len(e.values) >= maxValues:
-		return appendText(append(b, byte(valueText)), value)
-	default:
-		if e.byText == nil {
-			e.byText = map[string]uint64{}
+	values := w.values.Load()
+	id, ok := values.byText[value]
+	if !ok {
+		if len(values.list) >= maxValues {
+			return appendText(append(b, byte(valueText)), value)
 		}
-		value = strings.Clone(value)
-		id = uint64(len(e.values))
-		e.byText[value] = id
-		e.values = append(e.values, value)
+		id = n.addValue(w, value)
 	}
 	return binary.AppendUvarint(b, valueNumber+id)
+}
+
+func (n *Names) addValue(w *word, value string) uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	old := w.values.Load()
+	if id, ok := old.byText[value]; ok {
+		return id
+	}
+	value = strings.Clone(value)
+	id := uint64(len(old.list))
+	next := &valueList{byText: make(map[string]uint64, id+1), list: append(old.list[:id:id], value)}
+	maps.Copy(next.byText, old.byText)
+	next.byText[value] = id
+	w.values.Store(next)
+	return id
 }

@@ -15,12 +15,12 @@ import (
 // addSources adds who one retained event is about, by source value. A later event replaces an
 // earlier one of the same value. Each source is a cell of its own: post-overflow rules may write
 // to it without changing the scenario.
-func (s *Scenario) addSources(to map[string]*decision.Source, whole *event.Event, r *retained) error {
+func (s *Scenario) addSources(to map[string]*decision.Source, r *retained) error {
 	if r.scopeFailed {
 		return errors.New("the scope expression failed")
 	}
-	if whole != nil && whole.Type == event.Overflow {
-		s.addInner(to, &whole.Overflow, r.scopeValue)
+	if r.whole != nil && r.whole.Type == event.Overflow {
+		s.addInner(to, &r.whole.Overflow, r.scopeValue)
 		return nil
 	}
 	src := &decision.Source{Scope: s.scope, Value: strings.Clone(r.scopeValue)}

@@ -10,25 +10,15 @@ import (
 	"gabion/userspace/event"
 )
 
-// First byte of a packed record.
-const flagScopeFailed = 1 // the scope expression had a run-time error
-
-// pack encodes what an alert needs of a matched event as length-prefixed strings: timestamp, line,
-// scope value, source fields, then metadata sorted by key. What the table's dictionary knows is a
-// number.
-func pack(m *Match, names *dictionary) string {
+// pack encodes what an alert needs of an event as length-prefixed strings: its time, timestamp, line
+// and source fields, then metadata sorted by key. What names has is a number.
+func pack(evt *event.Event, at int64, names *Names) string {
 	var scratch [1024]byte
 	var buf [32]string
-	evt := m.Event
-	var flags byte
-	if m.scopeFailed {
-		flags |= flagScopeFailed
-	}
-	b := append(scratch[:0], flags)
-	when := cut(timestamp(evt), maxValue)
+	b := binary.LittleEndian.AppendUint64(scratch[:0], uint64(at))
+	when := cut(evt.MarshaledTime, maxValue)
 	b = appendText(b, when)
 	b = appendText(b, cut(evt.Line.Raw, decision.MaxLine))
-	b = appendText(b, cut(m.scopeValue, maxValue))
 	for _, name := range sourceMeta {
 		b = appendText(b, cut(evt.Meta.Get(name), maxValue))
 	}
@@ -45,26 +35,18 @@ func pack(m *Match, names *dictionary) string {
 		if len(b)+len(key)+len(value)+3*binary.MaxVarintLen32 > maxRecord {
 			continue
 		}
-		var e *entry
-		b, e = names.key(b, key)
+		var w *word
+		b, w = names.appendKey(b, key)
 		switch i := slices.Index(sourceMeta[:], key); {
 		case i >= 0:
 			b = append(b, byte(valueSource)+byte(i))
-		case value == when:
+		case value == when && when != "":
 			b = append(b, byte(valueTimestamp))
 		default:
-			b = e.value(b, value)
+			b = names.appendValue(b, w, value)
 		}
 	}
 	return string(b)
-}
-
-// timestamp is the event's time as alerts show it.
-func timestamp(evt *event.Event) string {
-	if evt.MarshaledTime != "" {
-		return evt.MarshaledTime
-	}
-	return evt.Time.UTC().Format(time.RFC3339Nano)
 }
 
 func appendText(b []byte, s string) []byte {
@@ -84,27 +66,39 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// retained is a record as alert construction reads it.
+// retained is an event of a bucket's queue as alert construction reads it.
 type retained struct {
+	at          int64 // evt.Time, Unix nanoseconds
 	timestamp   string
 	line        string
-	scopeValue  string
-	scopeFailed bool
 	meta        []decision.Meta
 	sourceMeta  [len(sourceMeta)]string
 	fields      [len(sourceFields)]string
+	scopeValue  string
+	scopeFailed bool
+	whole       *event.Event // nil when the record says enough
 }
 
-// unpack is the reverse of pack, with the same dictionary. The strings are slices of the record or
-// belong to the dictionary.
-func (r record) unpack(names *dictionary) retained {
-	flags, rest := r.packed[0], r.packed[1:]
+// timeSize is the size of the time that a packed event begins with.
+const timeSize = 8
+
+func recordTime(packed []byte) int64 { return int64(binary.LittleEndian.Uint64(packed)) }
+
+// unpack is the reverse of pack, with the same names. The strings are slices of packed or belong to
+// names.
+func unpack(packed string, names *Names) retained {
+	keys := names.keys.Load().list
+	var out retained
+	out.at = recordTime([]byte(packed[:timeSize]))
+	rest := packed[timeSize:]
 	next := func() (s string) {
 		s, rest = text(rest)
 		return s
 	}
-	out := retained{scopeFailed: flags&flagScopeFailed != 0}
-	out.timestamp, out.line, out.scopeValue = next(), next(), next()
+	out.timestamp, out.line = next(), next()
+	if out.timestamp == "" {
+		out.timestamp = stamp(out.at).Format(time.RFC3339Nano)
+	}
 	for i := range out.sourceMeta {
 		out.sourceMeta[i] = next()
 	}
@@ -113,19 +107,19 @@ func (r record) unpack(names *dictionary) retained {
 	}
 	for rest != "" {
 		var m decision.Meta
-		m, rest = out.pair(rest, names)
+		m, rest = out.pair(rest, keys)
 		out.meta = append(out.meta, m)
 	}
 	return out
 }
 
 // pair splits the first key and value off s.
-func (r *retained) pair(s string, names *dictionary) (m decision.Meta, rest string) {
-	var e *entry
+func (r *retained) pair(s string, keys []*word) (m decision.Meta, rest string) {
+	var w *word
 	id, s := number(s)
 	if id > 0 {
-		e = &names.keys[id-1]
-		m.Key = e.text
+		w = keys[id-1]
+		m.Key = w.text
 	} else {
 		m.Key, s = text(s)
 	}
@@ -137,7 +131,7 @@ func (r *retained) pair(s string, names *dictionary) (m decision.Meta, rest stri
 	case kind < valueNumber:
 		m.Value, rest = r.sourceMeta[kind-valueSource], s
 	default:
-		m.Value, rest = e.values[kind-valueNumber], s
+		m.Value, rest = w.values.Load().list[kind-valueNumber], s
 	}
 	return m, rest
 }

@@ -23,26 +23,15 @@ var (
 	sourceFields = [...]string{"ASNumber", "ASNNumber", "ASNOrg", "IsoCode", "Latitude", "Longitude"}
 )
 
-// record is a retained event. It holds copies: the event's own strings are slices of a block that
-// the source read, and one of them would keep the whole block in memory.
-type record struct {
-	packed string       // what an alert needs: see pack
-	whole  *event.Event // an overflow's sources, or when an expression of the scenario reads retained events
-}
-
-// size estimates the bytes of memory that r takes.
-func (r record) size() int64 { return int64(len(r.packed)) + 32 + weigh(r.whole) }
-
-// newRecord copies what the scenario needs of the event.
-func newRecord(m *Match, whole bool, names *dictionary) record {
-	r := record{packed: pack(m, names)}
+// wholeOf copies the matched event when a record says too little of it.
+func (s *Scenario) wholeOf(m *Match) *event.Event {
 	switch {
-	case whole:
-		r.whole = clone(m.Event)
+	case s.whole:
+		return clone(m.Event)
 	case m.Event.Type == event.Overflow: // its alert is made of nothing else
-		r.whole = &event.Event{Type: event.Overflow, Overflow: event.RuntimeAlert{Sources: m.Event.Overflow.Sources}}
+		return &event.Event{Type: event.Overflow, Overflow: event.RuntimeAlert{Sources: m.Event.Overflow.Sources}}
 	}
-	return r
+	return nil
 }
 
 // clone copies an event and its strings. Values that rules decoded are left out when they are many;

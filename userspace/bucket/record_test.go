@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,7 +15,7 @@ import (
 )
 
 func TestARecordGivesBackWhatWasPacked(t *testing.T) {
-	var names dictionary // of all records, so that it fills up
+	names := NewNames() // of all records, so that it fills up
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(rapid.String(), rapid.StringN(0, 3*maxValue, -1), rapid.StringMatching("[a-c]"))
 		evt := &event.Event{
@@ -26,10 +27,13 @@ func TestARecordGivesBackWhatWasPacked(t *testing.T) {
 		for k, v := range meta {
 			evt.Meta.Set(k, v)
 		}
-		m := &Match{Event: evt, scopeValue: rapid.String().Draw(t, "scope"), scopeFailed: rapid.Bool().Draw(t, "failed")}
-		got := newRecord(m, false, &names).unpack(&names)
-		if got.scopeFailed != m.scopeFailed || got.scopeValue != cut(m.scopeValue, maxValue) ||
-			got.line != cut(evt.Line.Raw, decision.MaxLine) || got.timestamp != cut(timestamp(evt), maxValue) ||
+		at := rapid.Int64().Draw(t, "at")
+		when := cut(evt.MarshaledTime, maxValue)
+		if when == "" {
+			when = stamp(at).Format(time.RFC3339Nano)
+		}
+		got := unpack(pack(evt, at, names), names)
+		if got.at != at || got.line != cut(evt.Line.Raw, decision.MaxLine) || got.timestamp != when ||
 			got.sourceMeta[0] != "192.0.2.1" || got.enriched("IsoCode") != cut(evt.Enriched.Get("IsoCode"), maxValue) {
 			t.Fatalf("unpacked %+v", got)
 		}

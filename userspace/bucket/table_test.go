@@ -68,7 +68,7 @@ func TestAnEventAfterTheLifetimeStartsAFreshBucket(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		gap  time.Duration
-		want int32 // total of the bucket after it
+		want uint32 // total of the bucket after it
 	}{
 		{"exactly at the end it still counts", 40 * time.Second, 2},
 		{"later it does not", 40*time.Second + 1, 1},
@@ -78,7 +78,7 @@ func TestAnEventAfterTheLifetimeStartsAFreshBucket(t *testing.T) {
 			s := mustCompile(t, leaky(""))
 			h.pour(s, at(0, "192.0.2.1"))
 			h.pour(s, at(tt.gap, "192.0.2.1"))
-			for _, b := range h.table.byID {
+			for _, b := range h.buckets() {
 				if b.total != tt.want {
 					t.Errorf("total = %d, want %d", b.total, tt.want)
 				}
@@ -251,9 +251,9 @@ func TestHostileEventsTakeBoundedMemory(t *testing.T) {
 	for i := range 2 * maxDistinct {
 		h.pour(s, at(time.Hour, "192.0.2.1", "user", "one", "path", fmt.Sprint(i)))
 	}
-	for _, b := range h.table.byID {
-		if len(b.seen) > maxDistinct {
-			t.Errorf("a bucket remembers %d values, want at most %d", len(b.seen), maxDistinct)
+	for _, b := range h.buckets() {
+		if b.seen.count > maxDistinct {
+			t.Errorf("a bucket remembers %d values, want at most %d", b.seen.count, maxDistinct)
 		}
 	}
 }
@@ -282,7 +282,7 @@ func TestExpireForgetsBlackholesThatEnded(t *testing.T) {
 		h.pour(s, live(at(time.Duration(i)*time.Second, fmt.Sprintf("192.0.2.%d", i))))
 	}
 	h.table.Expire(start.Add(65 * time.Second))
-	if got := len(h.table.clocks[event.Live].mutes.byID); got != 4 {
+	if got := h.table.clocks[event.Live].mutes.buckets.len(); got != 4 {
 		t.Errorf("%d blackholes are left, want 4", got)
 	}
 }

@@ -34,21 +34,22 @@ func (o Outcome) String() string {
 	return [...]string{"counted", "repeated", "cancelled", "overflowed", "muted", "filtered", "lost"}[o]
 }
 
-// tell tells the trace, if there is one, what became of an event. The bucket is nil when there is none.
-func (t *Table) tell(s *Scenario, m *Match, outcome Outcome, b *bucket) {
+// tell tells the trace, if there is one, what became of an event. The tally is zero when there is no
+// bucket.
+func (t *Table) tell(s *Scenario, m *Match, outcome Outcome, b tally) {
 	if t.config.Trace != nil {
 		t.config.Trace(poured(s, m, outcome, b))
 	}
 }
 
-func poured(s *Scenario, m *Match, outcome Outcome, b *bucket) Poured {
+func poured(s *Scenario, m *Match, outcome Outcome, b tally) Poured {
 	p := Poured{Scenario: s, Match: m, Outcome: outcome}
-	if b == nil {
+	if b.total == 0 {
 		return p
 	}
 	p.Events, p.Opened = int(b.total), b.total == 1 && outcome != Repeated && outcome != Cancelled
 	if s.kind == kindLeaky {
-		p.Level = float64(s.capacity) - b.limit.tokens
+		p.Level = float64(s.capacity) - b.tokens
 		if outcome >= Overflowed {
 			p.Level++ // what came too much takes no token
 		}

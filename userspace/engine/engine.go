@@ -49,6 +49,7 @@ var ErrClosed = errors.New("engine is closed")
 type Engine struct {
 	config Config
 	hasher bucket.Hasher
+	names  *bucket.Names
 	count  counters
 	shards []*shard
 
@@ -84,7 +85,7 @@ func newEngine(config Config, deliver chan *job) *Engine {
 	}
 	queue := 2*config.Workers + 2
 	e := &Engine{
-		config: config, hasher: bucket.NewHasher(), deliver: deliver,
+		config: config, hasher: bucket.NewHasher(), names: bucket.NewNames(), deliver: deliver,
 		order: make(chan *job, queue), work: make(chan *job, queue),
 	}
 	e.use(newRuleset(config.Rules, config.Profiles, nil))
@@ -96,7 +97,7 @@ func newEngine(config Config, deliver chan *job) *Engine {
 		e.shards = append(e.shards, &shard{
 			engine: e, index: i, in: make(chan *job, queue),
 			table: bucket.NewTable(bucket.TableConfig{
-				MaxBuckets: max(1, config.MaxBuckets/config.Shards), Hasher: e.hasher, Trace: poured,
+				MaxBuckets: max(1, config.MaxBuckets/config.Shards), Hasher: e.hasher, Names: e.names, Trace: poured,
 			}),
 		})
 	}
@@ -117,6 +118,7 @@ func (e *Engine) Start() {
 		workers.Wait()
 		shards.Wait()
 		if e.deliver != nil {
+			e.release()
 			close(e.deliver)
 		}
 	})
@@ -150,6 +152,13 @@ func (e *Engine) Swap(set *rules.Set, profiles *profile.Profiles) {
 	}
 	e.use(newRuleset(set, profiles, e.rules))
 	e.order <- newReload(e.rules, len(e.shards))
+}
+
+// release gives back the memory of the buckets, which nobody will ask for any more.
+func (e *Engine) release() {
+	for _, s := range e.shards {
+		s.table.Close()
+	}
 }
 
 func (e *Engine) use(r *ruleset) {

@@ -78,8 +78,9 @@ func (e *Engine) offer(j *job, evt *event.Event, at position) {
 		return
 	}
 	var buf [32]*scenarioRule
+	offer := bucket.NewOffer(evt, when)
 	for _, rule := range j.rules.index.candidates(evt, buf[:0]) {
-		m, err := match(rule, evt, when)
+		m, err := match(rule, offer)
 		if e.config.tracer != nil {
 			e.config.tracer.Offered(rule.Scenario, evt, m, err)
 		}
@@ -95,9 +96,9 @@ func (e *Engine) offer(j *job, evt *event.Event, at position) {
 	}
 }
 
-func match(rule *scenarioRule, evt *event.Event, when time.Time) (m *bucket.Match, err error) {
+func match(rule *scenarioRule, offer *bucket.Offer) (m *bucket.Match, err error) {
 	defer recovered(&err)
-	return rule.Match(evt, when)
+	return rule.Offer(offer)
 }
 
 // failed counts the failure of a rule and logs it at most once a minute: hostile input can make a
