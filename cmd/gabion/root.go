@@ -79,6 +79,7 @@ func verbs(a *app) []*cobra.Command {
 		newKernelCommand(a),
 		newDoctorCommand(a),
 		newReplayCommand(a),
+		newExplainCommand(a),
 		newLabCommand(a),
 		newBenchCommand(a),
 		newRulesCommand(a),

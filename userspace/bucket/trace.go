@@ -79,3 +79,6 @@ func (s *Scenario) Expressions() []Keyed {
 	}
 	return out
 }
+
+// Filter returns the scenario's filter.
+func (s *Scenario) Filter() *expr.Program { return s.filter }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"iter"
 )
 
 // maxLine bounds the length of a replayed line; the rest of a longer one is cut off.
@@ -58,6 +59,19 @@ func (l *lineReader) read() ([]byte, error) {
 				l.cut++
 			}
 			return l.buf, err
+		}
+	}
+}
+
+// Lines yields the lines of a log that are not empty, as a replay reads them: without their ends,
+// cut at 1 MiB. An error of the reader comes last.
+func Lines(r io.Reader) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for lines := newLineReader(r); ; {
+			line, err := lines.next()
+			if errors.Is(err, io.EOF) || !yield(line, err) || err != nil {
+				return
+			}
 		}
 	}
 }

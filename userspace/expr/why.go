@@ -140,6 +140,11 @@ func (l *looked) walk(n ast.Node) {
 		for _, e := range n.Nodes {
 			l.walk(e)
 		}
+	case *ast.PredicateNode:
+		l.walk(n.Node)
+	case *ast.VariableDeclaratorNode:
+		l.walk(n.Value)
+		l.walk(n.Expr)
 	}
 }
 
@@ -262,23 +267,25 @@ func enclosed(text string) bool {
 	return false
 }
 
-// String returns the reason in one line, such as evt.Parsed.program == 'sshd': it is "nginx".
+// String returns the reason in one line, such as evt.Parsed.program == 'sshd': evt.Parsed.program
+// is "nginx".
 func (r Reason) String() string {
+	part := cutText(strings.Join(strings.Fields(r.Part), " "))
 	if r.Err != nil {
 		var run *RunError
 		if errors.As(r.Err, &run) {
-			return fmt.Sprintf("%s failed: %s", r.Part, positioned(run.p.src, run.err, run.p.want).Msg)
+			return fmt.Sprintf("%s failed: %s", part, positioned(run.p.src, run.err, run.p.want).Msg)
 		}
-		return fmt.Sprintf("%s failed: %v", r.Part, r.Err)
+		return fmt.Sprintf("%s failed: %v", part, r.Err)
 	}
 	var values []string
 	for _, v := range r.Values {
 		values = append(values, v.Name+" is "+v.Text())
 	}
 	if len(values) == 0 {
-		return r.Part
+		return part
 	}
-	return r.Part + ": " + strings.Join(values, ", ")
+	return part + ": " + strings.Join(values, ", ")
 }
 
 // maxShown bounds the text of a value, in bytes.

@@ -33,6 +33,7 @@ type Book struct {
 	Rules    *rules.Set
 	Meters   []*meter.Meter // those of the rules, with what the configuration changes
 	Profiles *profile.Profiles
+	Compiler *expr.Compiler // that compiled them
 	Faults   yamlpos.Errors // of what was left out
 }
 
@@ -60,7 +61,7 @@ func Load(cfg *config.Config, deps Deps) (*Book, error) {
 	}
 	lib := exprlib.New(exprlib.Deps{DataDir: deps.DataDir, History: deps.History, Log: deps.Log, Now: deps.Now})
 	compiler := expr.NewCompiler(lib.Functions()...)
-	b := &Book{}
+	b := &Book{Compiler: compiler}
 	sources := deps.Sources
 	if len(sources) == 0 {
 		sources, err = ruleSources(cfg)

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"gabion/userspace/config"
+	"gabion/userspace/daemon/rulebook"
+)
+
+// ruleFlags are the flags of the verbs that run logs through rules.
+type ruleFlags struct {
+	kind     string
+	labels   []string
+	dirs     []string
+	profiles string
+	data     string
+}
+
+func (f *ruleFlags) register(a *app, cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&f.kind, "type", "t", "", "type of the log: syslog, nginx, ...")
+	flags.StringArrayVar(&f.labels, "label", nil, "further label of the lines, as name=value; may be given again")
+	flags.StringArrayVar(&f.dirs, "rules", nil, "folder of parsers and scenarios, may be given again (default those of the daemon)")
+	flags.StringVar(&f.profiles, "profiles", "", "profiles file (default that of the daemon)")
+	flags.StringVar(&f.data, "data", "", "folder of the rules' data files (default that of the daemon)")
+	jsonFlag(a, cmd)
+}
+
+// jsonFlag gives a verb the flag --json.
+func jsonFlag(a *app, cmd *cobra.Command) {
+	cmd.Flags().BoolFunc("json", "print JSON (same as -o json)", func(string) error {
+		a.output = outputJSON
+		return nil
+	})
+}
+
+// load compiles the rules and returns them with the labels of the log. What is left out of them is
+// named on standard error.
+func (f *ruleFlags) load(a *app, log *slog.Logger) (*rulebook.Book, map[string]string, error) {
+	if f.kind == "" {
+		return nil, nil, usagef("--type is missing: say what the log is, such as --type syslog or --type nginx")
+	}
+	labels := map[string]string{}
+	for _, l := range f.labels {
+		name, value, ok := strings.Cut(l, "=")
+		if !ok || name == "" {
+			return nil, nil, usagef("label %q: write it as name=value", l)
+		}
+		labels[name] = value
+	}
+	labels["type"] = f.kind
+	cfg, err := f.configuration(a)
+	if err != nil {
+		return nil, nil, err
+	}
+	book, err := rulebook.Load(cfg, rulebook.Deps{Now: a.now, Log: log, DataDir: f.data})
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, fault := range book.Faults {
+		fmt.Fprintln(a.stderr, printable(fault.Error(), oneLine)+" (left out)")
+	}
+	return book, labels, nil
+}
+
+// configuration is the daemon's, with the rules and profiles that the flags name.
+func (f *ruleFlags) configuration(a *app) (*config.Config, error) {
+	cfg, err := config.Load(a.config)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.dirs) > 0 {
+		cfg.Rules = config.Rules{Dirs: f.dirs}
+	}
+	if f.profiles != "" {
+		cfg.Profiles = f.profiles
+	}
+	return cfg, nil
+}
