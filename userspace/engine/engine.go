@@ -94,12 +94,14 @@ func newEngine(config Config, deliver chan *job) *Engine {
 		e.steps, poured = config.tracer.Step, config.tracer.Poured
 	}
 	for i := range config.Shards {
-		e.shards = append(e.shards, &shard{
+		s := &shard{
 			engine: e, index: i, in: make(chan *job, queue),
 			table: bucket.NewTable(bucket.TableConfig{
 				MaxBuckets: max(1, config.MaxBuckets/config.Shards), Hasher: e.hasher, Names: e.names, Trace: poured,
 			}),
-		})
+		}
+		s.take = func(j *job) { s.in <- j }
+		e.shards = append(e.shards, s)
 	}
 	return e
 }

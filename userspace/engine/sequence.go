@@ -9,17 +9,22 @@ const maxRounds = 4
 func (e *Engine) runSequencer() {
 	for j := range e.order {
 		<-j.parsed
-		if j.rules.feedsBack && !j.reload {
-			e.dispatchRounds(j)
-		} else {
-			e.dispatch(j)
-		}
+		e.conduct(j)
 		if e.deliver != nil && !j.reload {
 			e.deliver <- j
 		}
 	}
 	for _, s := range e.shards {
 		close(s.in)
+	}
+}
+
+// conduct gives a job to the shards, and then what it leads to.
+func (e *Engine) conduct(j *job) {
+	if j.rules.feedsBack && !j.reload {
+		e.dispatchRounds(j)
+	} else {
+		e.dispatch(j)
 	}
 }
 
@@ -39,7 +44,7 @@ func (e *Engine) dispatch(j *job) {
 	j.left.Store(int32(n))
 	for i, s := range e.shards {
 		if wanted[i] {
-			s.in <- j
+			s.take(j)
 		}
 	}
 }

@@ -18,6 +18,7 @@ type shard struct {
 	engine *Engine
 	index  int
 	in     chan *job
+	take   func(*job) // puts a job into in; in a walk it does it at once
 	table  *bucket.Table
 }
 

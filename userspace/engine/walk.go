@@ -27,28 +27,32 @@ type Tracer interface {
 }
 
 // Walk runs events through the rules of a configuration one at a time, each to its end before the
-// next begins, and lets somebody watch. It is the engine with one worker and one shard. It belongs
-// to one goroutine.
+// next begins, and lets somebody watch. It is the engine with one worker and one shard, all of it on
+// the goroutine of the caller, to which it belongs.
 type Walk struct{ engine *Engine }
 
-// NewWalk starts a walk. Workers, Shards and Sink of the configuration do not count. The caller
-// must Close it.
+// NewWalk returns a walk. Workers, Shards and Sink of the configuration do not count.
 func NewWalk(config Config, tracer Tracer) *Walk {
 	config.Workers, config.Shards, config.tracer = 1, 1, tracer
-	e := newEngine(config, make(chan *job, 1))
-	e.Start()
+	e := newEngine(config, make(chan *job))
+	for _, s := range e.shards {
+		s.take = s.do
+	}
 	return &Walk{e}
 }
 
-// Event runs one event and returns the alerts it led to, with their decisions.
+// Event runs one event and returns the alerts it led to, with their decisions. Once the walk is
+// closed the error is ErrClosed.
 func (w *Walk) Event(evt *event.Event) ([]*decision.Alert, error) {
-	if err := w.engine.Emit(source.Batch{Events: []*event.Event{evt}}); err != nil {
-		return nil, err
+	e := w.engine
+	if e.closed {
+		return nil, ErrClosed
 	}
-	j := <-w.engine.deliver
-	<-j.finished
+	j := newJob(e.rules, source.Batch{Events: []*event.Event{evt}}, len(e.shards))
+	e.process(j)
+	e.conduct(j)
 	return j.alerts(), nil
 }
 
 // Close ends the walk.
-func (w *Walk) Close() { w.engine.Close() }
+func (w *Walk) Close() { w.engine.closed = true }

@@ -12,14 +12,19 @@ import (
 // runWorker parses jobs and matches their events. It ends when work is closed and drained.
 func (e *Engine) runWorker() {
 	for j := range e.work {
-		for i, evt := range j.events {
-			if e.parse(j.rules, evt) {
-				e.offer(j, evt, position{event: i})
-			}
-		}
-		j.events = nil
-		close(j.parsed)
+		e.process(j)
 	}
+}
+
+// process parses the events of a job and matches them.
+func (e *Engine) process(j *job) {
+	for i, evt := range j.events {
+		if e.parse(j.rules, evt) {
+			e.offer(j, evt, position{event: i})
+		}
+	}
+	j.events = nil
+	close(j.parsed)
 }
 
 // parse runs an event through the parsers and reports whether scenarios are to see it.
