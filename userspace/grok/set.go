@@ -12,6 +12,8 @@ import (
 	"maps"
 	"regexp"
 	"sync"
+
+	"gabion/userspace/grok/match"
 )
 
 // ErrDefined says that a name was defined before. The first definition stays.
@@ -29,16 +31,17 @@ func (e *UnknownPatternError) Error() string {
 // added; compiled patterns do not depend on it.
 type Set struct {
 	patterns map[string]string
+	compiler *match.Compiler // shared by all copies
 }
 
 // NewSet returns a set of all stock patterns.
 func NewSet() *Set {
-	return &Set{patterns: maps.Clone(stock())}
+	return &Set{patterns: maps.Clone(stock()), compiler: match.NewCompiler()}
 }
 
 // Clone returns an independent copy.
 func (s *Set) Clone() *Set {
-	return &Set{patterns: maps.Clone(s.patterns)}
+	return &Set{patterns: maps.Clone(s.patterns), compiler: s.compiler}
 }
 
 // Has says whether name is defined.
@@ -62,7 +65,11 @@ func (s *Set) Add(name, pattern string) error {
 	if s.Has(name) {
 		return fmt.Errorf("%s: %w", name, ErrDefined)
 	}
-	if _, err := s.Compile(pattern); err != nil {
+	expanded, fields, err := s.expand(pattern)
+	if err != nil {
+		return err
+	}
+	if _, _, err := parse(expanded, fields); err != nil {
 		return err
 	}
 	s.patterns[name] = pattern
@@ -80,12 +87,18 @@ func (s *Set) CompileName(name string) (*Pattern, error) {
 
 // Compile compiles a grok expression.
 func (s *Set) Compile(expr string) (*Pattern, error) {
-	x := expander{set: s}
-	fields, err := x.expand(expr)
+	expanded, fields, err := s.expand(expr)
 	if err != nil {
 		return nil, err
 	}
-	return newPattern(x.out.String(), fields)
+	return newPattern(s.compiler, expanded, fields)
+}
+
+// expand returns the regular expression that expr stands for and the fields it captures.
+func (s *Set) expand(expr string) (string, []field, error) {
+	x := expander{set: s}
+	fields, err := x.expand(expr)
+	return x.out.String(), fields, err
 }
 
 // nameOnly matches what a reference can name.

@@ -154,29 +154,3 @@ func mustAdd(t *testing.T, s *Set, name, pattern string) {
 		t.Fatal(err)
 	}
 }
-
-func TestRequiredLiterals(t *testing.T) {
-	for _, tt := range []struct {
-		name, expr string
-		want       []string
-	}{
-		{"neighbours are joined across groups", `user (?:in)to%{INT:x}`, []string{"user into"}},
-		{"optional text is not required", `a(?:b)?c`, []string{"a", "c"}},
-		{"an alternative is not required", `x(?:foo|bar)y`, []string{"x", "y"}},
-		{"repeated text is required once", `a(?:bc)+d`, []string{"a", "bc", "d"}},
-		{"counted text is required when the count is not zero", `a(?:bc){0,3}(?:de){2}f`, []string{"a", "de", "f"}},
-		{"anchors do not divide", `^ab\bcd$`, []string{"abcd"}},
-		{"letters of any case are left out", `(?i)ab1-2`, []string{"1-2"}},
-		{"the replacement character is left out", `a\x{FFFD}b`, []string{"a", "b"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			p, err := NewSet().Compile(tt.expr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.want, p.literals); diff != "" {
-				t.Errorf("literals (-want +got):\n%s", diff)
-			}
-		})
-	}
-}

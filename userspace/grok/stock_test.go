@@ -215,23 +215,3 @@ func TestReadPatterns(t *testing.T) {
 		})
 	}
 }
-
-func BenchmarkMatch(b *testing.B) {
-	for _, bb := range []struct{ name, expr, text string }{
-		{"syslog header", `^%{SYSLOGLINE}`, "Feb 12 14:10:21 host sshd[16378]: Invalid user ann from 192.0.2.1 port 4242"},
-		{"sshd hit", `%{SSHD_FAIL}`, "Failed password for invalid user x from 192.0.2.1 port 4242 ssh2"},
-		{"sshd miss", `%{SSHD_FAIL}`, "Invalid user ann from 192.0.2.1 port 4242"},
-	} {
-		b.Run(bb.name, func(b *testing.B) {
-			p, err := NewSet().Compile(bb.expr)
-			if err != nil {
-				b.Fatal(err)
-			}
-			var m Match
-			b.ReportAllocs()
-			for b.Loop() {
-				p.Match(bb.text, &m)
-			}
-		})
-	}
-}

@@ -1,10 +1,8 @@
-package grok
+package match
 
 import (
 	"regexp/syntax"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 const maxLiterals = 24 // checks per line; more would not tell much more
@@ -64,14 +62,10 @@ func (w *literalWalk) repeated(re *syntax.Regexp) {
 
 func (w *literalWalk) literal(re *syntax.Regexp) {
 	for _, r := range re.Rune {
-		// The regexp engine reads each invalid byte as U+FFFD, which a comparison of bytes does not.
-		if r == utf8.RuneError || re.Flags&syntax.FoldCase != 0 && folds(r) {
+		if !plainRune(r, re.Flags) {
 			w.flush()
 			continue
 		}
 		w.open.WriteRune(r)
 	}
 }
-
-// folds says whether r has another case.
-func folds(r rune) bool { return unicode.SimpleFold(r) != r }

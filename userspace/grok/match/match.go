@@ -1,0 +1,107 @@
+// Package match runs regular expressions of RE2 syntax over log lines.
+//
+// It finds what the standard library's regexp finds: the leftmost match, and of those the one that
+// trying alternatives in order finds first. It captures only the groups that are asked for, as
+// offsets, and allocates nothing once a Machine has grown to what its programs need.
+//
+// A text is first searched for the literals that every match contains. Then a program of nodes
+// runs that decides by the next byte where it can: addresses, numbers, host names and dates become
+// automata of one table each, repetitions of a class loops over bytes, alternatives a table by
+// next byte. Where that is not enough it goes back and tries again, with a budget of steps in
+// proportion to the text. When that is spent, an exact program decides that notes each pair of
+// instruction and position that it tried, or, when there are too many of those, one that advances
+// all possibilities in lock step. So the time is linear in the text whatever it contains.
+package match
+
+import (
+	"fmt"
+	"regexp/syntax"
+	"strings"
+	"sync"
+)
+
+// Program is a compiled expression. It is immutable and safe for concurrent use.
+type Program struct {
+	literals []string // text that every match contains, in this order and without overlap
+	fast     *fast    // nil when the expression is too involved for it
+	exact    *exact
+	slots    int
+}
+
+// Compiler compiles expressions. What parts of them have in common it builds once. It is safe for
+// concurrent use.
+type Compiler struct {
+	automata automata
+}
+
+// NewCompiler returns a compiler without anything built.
+func NewCompiler() *Compiler { return &Compiler{automata: automata{byExpr: map[string]*dfa{}}} }
+
+// Compile compiles the parsed expression re, which must not have been simplified and must not be
+// changed afterwards. Groups are the numbers of the capturing groups that are needed; Machine.Span
+// takes indexes of that list.
+func (c *Compiler) Compile(re *syntax.Regexp, groups []int) (*Program, error) {
+	slots := slotsOf(groups)
+	exact, err := newExact(re, slots)
+	if err != nil {
+		return nil, fmt.Errorf("compile expression: %w", err)
+	}
+	p := &Program{literals: requiredLiterals(re), exact: exact, slots: 2 * len(groups)}
+	b := &builder{slots: slots, automata: &c.automata}
+	end := b.newNode(node{op: opMatch}, everything())
+	if start := b.build(re, end); !b.tooHard {
+		p.fast = newFast(b, start)
+	}
+	return p, nil
+}
+
+// Match looks for the first match in text; m then has what the groups took, until it is used again.
+func (p *Program) Match(text string, m *Machine) bool {
+	m.prepare(p.slots)
+	if p.fast != nil {
+		switch p.fast.search(m, text) {
+		case matched:
+			return true
+		case noMatch:
+			return false
+		}
+		m.repeats++
+	}
+	return p.exact.search(m, text)
+}
+
+// Possible says whether text contains the literals of every match. Taking each at its first place
+// after the one before leaves the most room for the rest, so a miss is certain.
+func (p *Program) Possible(text string) bool {
+	for _, l := range p.literals {
+		i := strings.Index(text, l)
+		if i < 0 {
+			return false
+		}
+		text = text[i+len(l):]
+	}
+	return true
+}
+
+// automata keeps what newDFA built. The zero value is not ready.
+type automata struct {
+	mu     sync.Mutex
+	byExpr map[string]*dfa
+}
+
+func (a *automata) get(re *syntax.Regexp, first bool) *dfa {
+	key := re.String()
+	if first {
+		key = "first:" + key
+	} else {
+		key = "every:" + key
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	d, ok := a.byExpr[key]
+	if !ok {
+		d = newDFA(re, first)
+		a.byExpr[key] = d
+	}
+	return d
+}
