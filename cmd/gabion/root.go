@@ -80,6 +80,7 @@ func verbs(a *app) []*cobra.Command {
 		newDoctorCommand(a),
 		newReplayCommand(a),
 		newExplainCommand(a),
+		newHubtestCommand(a),
 		newLabCommand(a),
 		newBenchCommand(a),
 		newRulesCommand(a),

@@ -23,9 +23,9 @@ var layers = map[string]int{
 
 	"userspace/rules": 6,
 
-	"userspace/engine": 7, "userspace/config": 7, "userspace/hub": 7,
+	"userspace/engine": 7, "userspace/config": 7, "userspace/hub": 7, "userspace/hubtest/assert": 7,
 
-	"userspace/api": 8, "userspace/daemon/inputs": 8, "userspace/daemon/rulebook": 8, "userspace/explain": 8,
+	"userspace/api": 8, "userspace/daemon/inputs": 8, "userspace/daemon/rulebook": 8, "userspace/explain": 8, "userspace/hubtest": 8,
 
 	"userspace/daemon": 9,
 
@@ -40,7 +40,7 @@ var layers = map[string]int{
 var owners = map[string][]string{
 	// bench/kernel loads programs of its own, to compare with, and runs them with live frames.
 	"github.com/cilium/ebpf":         {"loader", "loader/doctor", "bench/kernel"},
-	"github.com/expr-lang/expr":      {"userspace/expr", "userspace/exprlib"},
+	"github.com/expr-lang/expr":      {"userspace/expr", "userspace/exprlib", "userspace/hubtest/assert"},
 	"go.yaml.in/yaml":                {"userspace/yamlpos"},
 	"modernc.org/sqlite":             {"userspace/store"},
 	"database/sql":                   {"userspace/store"},
