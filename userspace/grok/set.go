@@ -101,5 +101,16 @@ func (s *Set) expand(expr string) (string, []field, error) {
 	return x.out.String(), fields, err
 }
 
+// Expand returns the regular expression that a grok expression stands for, and the fields that it
+// captures.
+func (s *Set) Expand(expr string) (expanded string, fields []string, err error) {
+	x := expander{set: s}
+	found, err := x.expand(expr)
+	for _, f := range found {
+		fields = append(fields, f.name)
+	}
+	return x.out.String(), fields, err
+}
+
 // nameOnly matches what a reference can name.
 var nameOnly = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\w+$`) })

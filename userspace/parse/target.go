@@ -18,6 +18,12 @@ type target struct {
 	labels bool   // the map is shared by the lines of a source
 }
 
+// CheckTarget says what is wrong with the path of a static's key target.
+func CheckTarget(path string) error {
+	_, err := newTarget(path)
+	return err
+}
+
 // newTarget resolves a path. A path that goes on behind the key of a map ends there: Meta.a.b is
 // the key a of Meta.
 func newTarget(path string) (*target, error) {

@@ -21,6 +21,37 @@ type document struct {
 	end    int // line at which the next document of the file begins
 }
 
+// Document is a YAML document of which is known what it is.
+type Document struct {
+	*yamlpos.Document
+	Kind   Kind
+	Name   string
+	Stage  string // of a parser or post-overflow rule
+	Source int    // index of the source that it was read from
+}
+
+// Read reads the documents of all sources, in the order in which they take effect, and compiles
+// none. The error is yamlpos.Errors with the documents that cannot be told.
+func Read(sources []Source) ([]Document, error) {
+	docs, errs := read(sources)
+	out := make([]Document, len(docs))
+	for i, d := range docs {
+		out[i] = Document{d.doc, d.kind, d.name, d.stage, d.source}
+	}
+	return out, errs.Err()
+}
+
+func read(sources []Source) ([]*document, yamlpos.Errors) {
+	files, errs := readFiles(sources)
+	var docs []*document
+	for _, f := range files {
+		found, err := classify(f)
+		errs.Add(yamlpos.Position{File: f.name}, err)
+		docs = append(docs, found...)
+	}
+	return effective(docs), errs
+}
+
 // header is what of a document decides about its kind. The other keys are decoded later.
 type header struct {
 	At    yamlpos.Mapping `yaml:",mapping"`

@@ -19,6 +19,7 @@ const maxFile = 1 << 20
 type Source struct {
 	Name string // stands in front of every path in messages: the directory, or "embedded"
 	FS   fs.FS
+	Only string // a file or folder, of which alone the rules are read; "" for all
 }
 
 // file is a rule file that was read.
@@ -36,7 +37,7 @@ func readFiles(sources []Source) ([]file, yamlpos.Errors) {
 	var errs yamlpos.Errors
 	for i, src := range sources {
 		w := walk{source: i, src: src}
-		w.directory(".")
+		w.start(src.Only)
 		slices.SortFunc(w.files, func(a, b file) int { return cmp.Compare(a.path, b.path) })
 		files = append(files, w.files...)
 		errs = append(errs, w.errs...)
@@ -57,6 +58,22 @@ func (w *walk) name(p string) string { return path.Join(w.src.Name, p) }
 
 func (w *walk) failf(p, format string, args ...any) {
 	w.errs = append(w.errs, yamlpos.Position{File: w.name(p)}.Errorf(format, args...))
+}
+
+func (w *walk) start(at string) {
+	if at == "" {
+		w.directory(".")
+		return
+	}
+	info, err := fs.Stat(w.src.FS, at)
+	switch {
+	case err != nil:
+		w.failf(at, "read rules: %v", cause(err))
+	case info.IsDir():
+		w.directory(at)
+	default:
+		w.file(at)
+	}
 }
 
 func (w *walk) directory(dir string) {
@@ -88,7 +105,7 @@ func (w *walk) file(p string) {
 		w.failf(p, "not a regular file")
 		return
 	}
-	data, err := read(w.src.FS, p)
+	data, err := readFile(w.src.FS, p)
 	if err != nil {
 		w.failf(p, "read rule file: %v", cause(err))
 		return
@@ -96,7 +113,7 @@ func (w *walk) file(p string) {
 	w.files = append(w.files, file{source: w.source, path: p, name: w.name(p), data: data})
 }
 
-func read(fsys fs.FS, p string) ([]byte, error) {
+func readFile(fsys fs.FS, p string) ([]byte, error) {
 	f, err := fsys.Open(p)
 	if err != nil {
 		return nil, err

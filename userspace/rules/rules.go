@@ -65,14 +65,7 @@ func Load(sources []Source, deps Deps) (*Set, error) {
 	if deps.Now == nil {
 		deps.Now = func() time.Time { return time.Unix(0, 0).UTC() }
 	}
-	files, errs := readFiles(sources)
-	var docs []*document
-	for _, f := range files {
-		found, err := classify(f)
-		errs.Add(yamlpos.Position{File: f.name}, err)
-		docs = append(docs, found...)
-	}
-	docs = effective(docs)
+	docs, errs := read(sources)
 	s := &Set{}
 	s.Parsers = s.pipeline(docs, Parser, deps, &errs)
 	s.PostOverflows = s.pipeline(docs, PostOverflow, deps, &errs)

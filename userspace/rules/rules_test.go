@@ -114,7 +114,7 @@ func TestLoadTellsRulesByPathOrByKey(t *testing.T) {
 func TestALaterSourceReplacesRulesOfTheSameName(t *testing.T) {
 	first := tree(map[string]string{"a.yaml": scenario("same") + "---\n" + scenario("only"), "b.yaml": parser("same", "stage: s01-parse\n")})
 	second := tree(map[string]string{"x.yaml": strings.Replace(scenario("same"), "capacity: 1", "capacity: 7", 1)})
-	s, err := Load([]Source{{"first", first}, {"second", second}}, deps())
+	s, err := Load([]Source{{Name: "first", FS: first}, {Name: "second", FS: second}}, deps())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestALaterSourceReplacesRulesOfTheSameName(t *testing.T) {
 }
 
 func TestFaultsOfAllFilesComeAtOnceAndTheRestWorks(t *testing.T) {
-	s, err := Load([]Source{{"rules", tree(map[string]string{
+	s, err := Load([]Source{{Name: "rules", FS: tree(map[string]string{
 		"a.yaml":                   scenario("good") + "---\n" + strings.Replace(scenario("bad"), "capacity", "capcity", 1),
 		"b.yaml":                   "name: what\n",
 		"c.yaml":                   "type: [\n",
@@ -161,8 +161,8 @@ func meterDoc(name string) string {
 
 func TestALaterSourceReplacesAMeterAndOneFileDoesNotRepeatIt(t *testing.T) {
 	s, err := Load([]Source{
-		{"first", tree(map[string]string{"scenarios/a.yaml": meterDoc("a/same") + "---\n" + meterDoc("a/only")})},
-		{"second", tree(map[string]string{"b.yaml": strings.Replace(meterDoc("a/same"), "9", "7", 1) + "---\n" + meterDoc("a/same") + "---\n" + scenario("a/same")})},
+		{Name: "first", FS: tree(map[string]string{"scenarios/a.yaml": meterDoc("a/same") + "---\n" + meterDoc("a/only")})},
+		{Name: "second", FS: tree(map[string]string{"b.yaml": strings.Replace(meterDoc("a/same"), "9", "7", 1) + "---\n" + meterDoc("a/same") + "---\n" + scenario("a/same")})},
 	}, deps())
 	want := []string{"second/b.yaml:9:1: meter a/same is defined at second/b.yaml:1:1 already"}
 	if diff := cmp.Diff(want, messages(err)); diff != "" {
@@ -190,7 +190,7 @@ func TestTheMeterThatIsTooManyIsNamed(t *testing.T) {
 			for i := range tt.fit + 1 {
 				files[fmt.Sprintf("%02d.yaml", i)] = strings.Replace(meterDoc(fmt.Sprintf("m/%d", i)), "packets", tt.count, 1)
 			}
-			s, err := Load([]Source{{"rules", tree(files)}}, deps())
+			s, err := Load([]Source{{Name: "rules", FS: tree(files)}}, deps())
 			if diff := cmp.Diff([]string{tt.want}, messages(err)); diff != "" {
 				t.Errorf("errors (-want +got):\n%s", diff)
 			}
@@ -215,7 +215,7 @@ func TestLinksAndOddFilesOnDisk(t *testing.T) {
 	must(os.Symlink(dir, filepath.Join(dir, "loop")))
 	must(os.Symlink(dir, filepath.Join(dir, "loop.yaml")))
 	must(syscall.Mkfifo(filepath.Join(dir, "pipe.yaml"), 0o600))
-	s, err := Load([]Source{{"dir", os.DirFS(dir)}, {"gone", os.DirFS(filepath.Join(dir, "gone"))}}, deps())
+	s, err := Load([]Source{{Name: "dir", FS: os.DirFS(dir)}, {Name: "gone", FS: os.DirFS(filepath.Join(dir, "gone"))}}, deps())
 	want := []string{
 		"dir/broken.yaml: read rule file: no such file or directory", "dir/pipe.yaml: not a regular file",
 		"gone: read directory: no such file or directory",
@@ -229,7 +229,7 @@ func TestLinksAndOddFilesOnDisk(t *testing.T) {
 }
 
 func TestTheShippedRulesLoad(t *testing.T) {
-	s, err := Load([]Source{{"embedded", scenarios.FS()}}, deps())
+	s, err := Load([]Source{{Name: "embedded", FS: scenarios.FS()}}, deps())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,4 +252,31 @@ func FuzzClassify(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestReadTakesOnlyWhatIsNamedAndKeepsItsPlace(t *testing.T) {
+	fsys := fstest.MapFS{
+		"parsers/s01-parse/a.yaml": {Data: []byte("name: a\n---\nname: b\n")},
+		"parsers/s01-parse/c.yaml": {Data: []byte("name: c\n")},
+		"scenarios/d.yaml":         {Data: []byte("name: d\ntype: trigger\n")},
+	}
+	for _, tt := range []struct{ only, want string }{
+		{"", "parser s01-parse a, parser s01-parse b, parser s01-parse c, scenario  d"},
+		{"parsers/s01-parse", "parser s01-parse a, parser s01-parse b, parser s01-parse c"},
+		{"parsers/s01-parse/a.yaml", "parser s01-parse a, parser s01-parse b"},
+		{"scenarios/d.yaml", "scenario  d"},
+		{"none", "rules/none: read rules: file does not exist"},
+	} {
+		docs, err := Read([]Source{{Name: "rules", FS: fsys, Only: tt.only}})
+		var got []string
+		for _, d := range docs {
+			got = append(got, fmt.Sprintf("%s %s %s", d.Kind, d.Stage, d.Name))
+		}
+		if err != nil {
+			got = append(got, err.Error())
+		}
+		if text := strings.Join(got, ", "); text != tt.want {
+			t.Errorf("only %q: %s; want %s", tt.only, text, tt.want)
+		}
+	}
 }
