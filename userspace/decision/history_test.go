@@ -43,3 +43,18 @@ func TestHistoryIsBounded(t *testing.T) {
 		t.Errorf("the value noted longest ago is still known: %d", got)
 	}
 }
+
+func TestHistoryCountsTheRangesAroundAValue(t *testing.T) {
+	h := NewHistory()
+	for _, value := range []string{"192.0.2.1", "192.0.2.1/32", "::ffff:192.0.2.1", "192.0.2.9/24", "192.0.0.0/16", "198.51.100.0/24", "2001:db8::/32", "alice"} {
+		h.Note(value, t0())
+	}
+	for value, want := range map[string]int{
+		"192.0.2.1": 5, "192.0.2.1/32": 5, "192.0.2.2": 2, "192.0.2.0/24": 2, "192.0.2.128/25": 2, "192.0.0.0/16": 1, "192.0.0.0/8": 0,
+		"2001:db8::1": 1, "198.51.100.7": 1, "203.0.113.1": 0, "alice": 1, "bob": 0, "": 0,
+	} {
+		if got := h.Decisions(value, time.Time{}); got != want {
+			t.Errorf("%s: %d decisions, want %d", value, got, want)
+		}
+	}
+}

@@ -103,8 +103,13 @@ func (s *Set) Get(id uint64) (*Decision, bool) {
 // Find returns the decisions that cover addr, the most specific prefix first.
 func (s *Set) Find(addr netip.Addr) []*Decision {
 	addr = addr.Unmap().WithZone("")
+	return s.Covering(netip.PrefixFrom(addr, addr.BitLen()))
+}
+
+// Covering returns the decisions that cover all of p, the most specific prefix first.
+func (s *Set) Covering(p netip.Prefix) []*Decision {
 	var groups [][]*member
-	for _, list := range s.prefixes.Covering(netip.PrefixFrom(addr, addr.BitLen())) {
+	for _, list := range s.prefixes.Covering(p) {
 		groups = append(groups, list)
 	}
 	var out []*Decision

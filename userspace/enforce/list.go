@@ -134,17 +134,22 @@ func (e *Enforcer) Held(class decision.Class) iter.Seq[netip.Prefix] {
 // Find returns what is in force on addr, the most specific first: decisions, and for each list that
 // has it, a decision without an id.
 func (e *Enforcer) Find(addr netip.Addr) []*decision.Decision {
+	addr = addr.Unmap().WithZone("")
+	return e.Covering(netip.PrefixFrom(addr, addr.BitLen()))
+}
+
+// Covering is Find for all of a prefix.
+func (e *Enforcer) Covering(p netip.Prefix) []*decision.Decision {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	addr = addr.Unmap().WithZone("")
-	out := e.set.Find(addr)
+	out := e.set.Covering(p)
 	for class, l := range e.lists {
 		if l == nil || e.modes[class] == decision.ModeOff {
 			continue
 		}
-		for bits := addr.BitLen(); bits > 0; bits-- {
-			if p, err := addr.Prefix(bits); err == nil && l.claims(p) {
-				out = append(out, l.decision(p, e.modes[class]))
+		for bits := p.Bits(); bits > 0; bits-- {
+			if wide, err := p.Addr().Prefix(bits); err == nil && l.claims(wide) {
+				out = append(out, l.decision(wide, e.modes[class]))
 			}
 		}
 	}
