@@ -34,6 +34,9 @@ func (c *Config) check() error {
 	}
 	c.checkAPI(fail)
 	c.checkKernel(fail)
+	if c.CTI.Key != "" && !strings.HasPrefix(c.CTI.URL, "https://") {
+		fail("cti", "cti.url must begin with https://, or the key could be read on the way, not %q", c.CTI.URL)
+	}
 	if c.Retention.Std() < time.Hour {
 		fail("retention", "retention: keep the record for an hour at least, not %s", c.Retention)
 	}

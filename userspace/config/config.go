@@ -34,6 +34,7 @@ type Config struct {
 	Allow      []Prefix            `yaml:"allow"`
 	Guard      Guard               `yaml:"guard"`
 	API        API                 `yaml:"api"`
+	CTI        CTI                 `yaml:"cti"`
 	Kernel     Kernel              `yaml:"kernel"`
 	Log        Log                 `yaml:"log"`
 	Retention  yamlpos.Duration    `yaml:"retention"` // how long ended alerts and decisions are kept
@@ -56,6 +57,13 @@ type Guard struct {
 type API struct {
 	Socket string       `yaml:"socket"`
 	Listen yamlpos.Text `yaml:"listen"`
+}
+
+// CTI is the threat intelligence service that rules ask through CrowdsecCTI. Without a key nothing is
+// asked.
+type CTI struct {
+	URL string `yaml:"url"`
+	Key string `yaml:"key"`
 }
 
 // Kernel configures the data plane.
@@ -87,6 +95,7 @@ func Default() *Config {
 		StateDir: "/var/lib/gabion",
 		Rules:    Rules{Embedded: true, Dirs: []string{"/etc/gabion/rules"}},
 		API:      API{Socket: "/run/gabion/gabion.sock", Listen: yamlpos.Text{Text: "127.0.0.1:8480", Set: true}},
+		CTI:      CTI{URL: "https://cti.api.crowdsec.net/v2"},
 		Kernel: Kernel{
 			PinDir:    "/sys/fs/bpf/gabion",
 			Mode:      ModeAuto,

@@ -31,7 +31,6 @@ import (
 	"gabion/userspace/daemon/service"
 	"gabion/userspace/daemon/tasks"
 	"gabion/userspace/decision"
-	"gabion/userspace/dns"
 	"gabion/userspace/enforce"
 	"gabion/userspace/engine"
 	"gabion/userspace/store"
@@ -64,7 +63,7 @@ type Daemon struct {
 	record   *record.Record
 	ids      *decision.IDs
 	history  *decision.History
-	dns      *dns.Resolver
+	asked    *asked
 	others   *others
 	plane    *loader.Plane // nil with kernel.mode off
 	table    enforce.Table
@@ -114,8 +113,8 @@ func newDaemon(o Options) *Daemon {
 		version: o.Version, startedWith: o.Config, load: o.Load, now: o.Now, log: o.Log, started: o.Now(),
 		health: health.New(o.Log), ids: &decision.IDs{}, history: decision.NewHistory(), others: &others{},
 		excess: excess.New(),
-		dns:    dns.New(dns.Config{LookupAddr: net.DefaultResolver.LookupAddr, LookupHost: net.DefaultResolver.LookupHost, Now: o.Now}),
 	}
+	d.asked = newAsked(d)
 	d.config.Store(o.Config)
 	d.reloaded.Store(&d.started)
 	d.record = record.New(o.Config.StateDir, o.Log, d.health)
@@ -145,7 +144,7 @@ func (d *Daemon) open(ctx context.Context) error {
 // openTables builds what is needed to change who is banned: the rules, for the kernel runs some of
 // them, the record, the kernel's tables, and who writes them.
 func (d *Daemon) openTables(ctx context.Context, cfg *config.Config) error {
-	book, err := rulebook.Load(cfg, d.ruleDeps())
+	book, err := rulebook.Load(cfg, d.asked.deps())
 	if err != nil {
 		return err
 	}
@@ -173,10 +172,6 @@ func (d *Daemon) openTables(ctx context.Context, cfg *config.Config) error {
 		d.health.Report("allowlist", err)
 	}
 	return nil
-}
-
-func (d *Daemon) ruleDeps() rulebook.Deps {
-	return rulebook.Deps{History: d.history, DNS: d.dns, Now: d.now, Log: d.log}
 }
 
 // reportRules says which rules are left out, each fault with its place.

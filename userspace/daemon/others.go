@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +35,19 @@ func (o *others) active(now time.Time) []*decision.Decision {
 	defer o.mu.Unlock()
 	o.list = slices.DeleteFunc(o.list, func(d *decision.Decision) bool { return !d.Until.After(now) })
 	return slices.Clone(o.list)
+}
+
+// covering returns the ends of those whose range contains p.
+func (o *others) covering(p netip.Prefix) []time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var out []time.Time
+	for _, d := range o.list {
+		if q, err := d.Prefix(); err == nil && q.Bits() <= p.Bits() && q.Contains(p.Addr()) {
+			out = append(out, d.Until)
+		}
+	}
+	return out
 }
 
 func (o *others) remove(ids []uint64) {

@@ -39,7 +39,7 @@ func (d *Daemon) reload() error {
 	if err != nil {
 		return d.keepOld(err)
 	}
-	book, err := rulebook.Load(cfg, d.ruleDeps())
+	book, err := rulebook.Load(cfg, d.asked.deps())
 	if err == nil {
 		err = book.Faults.Err()
 	}
@@ -114,6 +114,7 @@ func needRestart(old, now *config.Config) []string {
 		"sources":                     sameSources(old, now),
 		"guard":                       slices.Equal(old.Peers(), now.Peers()),
 		"api":                         old.API.Socket == now.API.Socket && old.API.Listen.Text == now.API.Listen.Text,
+		"cti":                         old.CTI == now.CTI,
 		"kernel.pin_dir":              old.Kernel.PinDir == now.Kernel.PinDir,
 		"kernel.mode":                 old.Kernel.Mode == now.Kernel.Mode,
 		"kernel.max_bans, max_allows": old.Kernel.MaxBans == now.Kernel.MaxBans && old.Kernel.MaxAllows == now.Kernel.MaxAllows,

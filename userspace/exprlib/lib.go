@@ -1,34 +1,37 @@
 // Package exprlib holds the helpers that rule expressions can call: text, JSON, XML, addresses,
-// data files, stashes.
+// data files, stashes, names, places, decisions.
 //
-// Helpers are pure except for what a Lib owns: the data files that rules declare, the stashes that
-// parsers fill, and the clock and history it was given. Their input is hostile: work and results
-// are bounded, and a wrong type at run time is an error of the expression.
+// Helpers are pure except for what a Lib owns, the data files that rules declare and the stashes that
+// parsers fill, and what it was given: the clock, decisions, databases, the ways to ask others. Their
+// input is hostile: work and results are bounded, and a wrong type at run time is an error of the
+// expression.
 package exprlib
 
 import (
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"gabion/userspace/datafile"
+	"gabion/userspace/dns"
 	"gabion/userspace/expr"
+	"gabion/userspace/geo"
 )
-
-// History knows past decisions.
-type History interface {
-	// Decisions counts the decisions about value that were taken since a time.
-	Decisions(value string, since time.Time) int
-}
 
 // Deps is what a Lib works with.
 type Deps struct {
-	DataDir string  // directory of data files; empty for none
-	Data    fs.FS   // shipped data files, read where DataDir lacks the file; nil for none
-	History History // nil: there were no decisions
+	DataDir string                                      // directory of data files; empty for none
+	Data    fs.FS                                       // shipped data files, read where DataDir lacks the file; nil for none
+	History History                                     // nil: there were no decisions
+	InForce InForce                                     // nil: none is in force
+	Geo     *geo.Databases                              // nil: no places are known
+	DNS     *dns.Resolver                               // nil: no names are known
+	CTI     Reputation                                  // nil: the helper fails
+	HTTP    func(*http.Request) (*http.Response, error) // nil: the helpers fail
 	Log     *slog.Logger
 	Now     func() time.Time
 }
@@ -61,28 +64,14 @@ func New(deps Deps) *Lib {
 	return l
 }
 
-// Functions returns the helpers, including those that are known but not available yet.
+// Functions returns the helpers.
 func (l *Lib) Functions() []expr.Function {
 	return slices.Concat(
 		pure(stringFunctions()), pure(encodingFunctions()), pure(numberFunctions()), pure(listFunctions()),
 		pure(addressFunctions()), pure(jsonFunctions()), pure(xmlFunctions()), storingFunctions(),
-		l.dataFunctions(), l.stashFunctions(), l.timeFunctions(), l.historyFunctions(), l.logFunctions(),
-		missingFunctions(),
+		pure(requestFunctions()), l.dataFunctions(), l.stashFunctions(), l.timeFunctions(), l.decisionFunctions(),
+		l.placeFunctions(), l.nameFunctions(), l.reputationFunctions(), l.httpFunctions(), l.logFunctions(),
 	)
-}
-
-// missingFunctions are the helpers of the hub's language that need a network, a database or a
-// library that gabion does not have. A rule that calls one is refused when it is loaded.
-func missingFunctions() []expr.Function {
-	var out []expr.Function
-	for _, name := range []string{
-		"CrowdsecCTI", "GeoIPASNEnrich", "GeoIPEnrich", "GeoIPRangeEnrich", "GetActiveDecisionsCount", "GetActiveDecisionsTimeLeft",
-		"HTTPGet", "HTTPHead", "HTTPPost", "HTTPRequest", "IPToCountry", "JA4H", "LibInjectionIsSQLI", "LibInjectionIsXSS",
-		"LookupHost", "MatchKnownBot", "SetInStash",
-	} {
-		out = append(out, expr.Function{Name: name})
-	}
-	return out
 }
 
 // onceSet remembers what was already said, so that hostile input cannot fill the log.

@@ -221,17 +221,6 @@ func TestUnknownFilesAreReportedOnce(t *testing.T) {
 	}
 }
 
-func TestHelpersThatAreNotAvailableAreRefused(t *testing.T) {
-	l := testLib(t)
-	for _, src := range []string{`LookupHost('x')`, `GeoIPEnrich('192.0.2.1') == nil`, `JA4H(evt)`, `CrowdsecCTI('192.0.2.1').IsFalsePositive()`} {
-		name, _, _ := strings.Cut(src, "(")
-		_, err := compileIn(l, src)
-		if want := "f.yaml:1:1: helper " + name + " is not available in this version"; err == nil || err.Error() != want {
-			t.Errorf("err = %v, want %s", err, want)
-		}
-	}
-}
-
 func TestHelpersFailWithoutCrashing(t *testing.T) {
 	l := testLib(t)
 	for _, tt := range []struct{ src, want string }{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gabion/userspace/expr"
+	"gabion/userspace/yamlpos"
 )
 
 // Bounds of a stash.
@@ -65,13 +66,15 @@ func (l *Lib) Stash(cfg StashConfig) (*Stash, error) {
 }
 
 // Set remembers a value. Keys and values that are very long are not kept.
-func (s *Stash) Set(key, value string) {
+func (s *Stash) Set(key, value string) { s.setFor(key, value, s.cfg.TTL) }
+
+func (s *Stash) setFor(key, value string, ttl time.Duration) {
 	if len(key) > maxStashText || len(value) > maxStashText {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	expires := s.now().Add(s.cfg.TTL)
+	expires := s.now().Add(ttl)
 	key, value = strings.Clone(key), strings.Clone(value) // they may be slices of a whole block of the log
 	if e, ok := s.entries[key]; ok {
 		*e.Value.(*stashEntry) = stashEntry{key, value, expires}
@@ -106,16 +109,53 @@ func (s *Stash) remove(e *list.Element) {
 }
 
 func (l *Lib) stashFunctions() []expr.Function {
-	return []expr.Function{sure2("GetFromStash", func(name, key string) string {
-		l.stashMu.RLock()
-		s := l.stashes[name]
-		l.stashMu.RUnlock()
-		if s == nil {
-			if l.warned.first("stash " + name) {
-				l.deps.Log.Warn("stash not declared", "stash", name)
+	return []expr.Function{
+		sure2("GetFromStash", func(name, key string) string {
+			if s := l.declared(name); s != nil {
+				return s.Get(key)
 			}
 			return ""
+		}),
+		{Name: "SetInStash", Types: []any{new(func(string, string, string, any) any)}, Call: l.callSetInStash},
+	}
+}
+
+// declared returns the stash of a name, or nil when no parser declares it.
+func (l *Lib) declared(name string) *Stash {
+	l.stashMu.RLock()
+	s := l.stashes[name]
+	l.stashMu.RUnlock()
+	if s == nil && l.warned.first("stash "+name) {
+		l.deps.Log.Warn("stash not declared", "stash", name)
+	}
+	return s
+}
+
+// callSetInStash remembers a value for a time: a duration, text such as '5m', or nil for the stash's
+// own. It returns nil.
+func (l *Lib) callSetInStash(args ...any) (any, error) {
+	s, err := texts(args[:3], 0)
+	if err != nil {
+		return nil, err
+	}
+	stash := l.declared(s[0])
+	var ttl time.Duration
+	switch given := args[3].(type) {
+	case nil:
+		if stash != nil {
+			ttl = stash.cfg.TTL
 		}
-		return s.Get(key)
-	})}
+	case time.Duration:
+		ttl = given
+	case string:
+		if ttl, err = yamlpos.ParseDuration(given); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("argument 4 is %T, want a duration", given)
+	}
+	if stash != nil {
+		stash.setFor(s[1], s[2], ttl)
+	}
+	return nil, nil
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"gabion/userspace/expr"
-	"gabion/userspace/yamlpos"
 )
 
 func (l *Lib) timeFunctions() []expr.Function {
@@ -31,29 +30,6 @@ func parseUnix(s string) string {
 		return ""
 	}
 	return t.Format(time.RFC3339)
-}
-
-func (l *Lib) historyFunctions() []expr.Function {
-	return []expr.Function{
-		sure1("GetDecisionsCount", func(value string) int { return l.decisions(value, time.Time{}) }),
-		sure2("GetDecisionsSinceCount", func(value, since string) int {
-			d, err := yamlpos.ParseDuration(since)
-			if err != nil {
-				if l.warned.first("since " + since) {
-					l.deps.Log.Warn("cannot count decisions", "helper", "GetDecisionsSinceCount", "err", err)
-				}
-				return 0
-			}
-			return l.decisions(value, l.deps.Now().Add(-d))
-		}),
-	}
-}
-
-func (l *Lib) decisions(value string, since time.Time) int {
-	if l.deps.History == nil {
-		return 0
-	}
-	return l.deps.History.Decisions(value, since)
 }
 
 func (l *Lib) logFunctions() []expr.Function {

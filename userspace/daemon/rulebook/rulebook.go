@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,7 +41,10 @@ type Book struct {
 // Deps are what rules may ask while they run.
 type Deps struct {
 	History exprlib.History // nil: nobody was banned before
+	InForce exprlib.InForce // nil: no decision is in force
 	DNS     *dns.Resolver   // nil: no names are looked up
+	CTI     exprlib.Reputation
+	HTTP    func(*http.Request) (*http.Response, error) // nil: rules make no requests
 	Now     func() time.Time
 	Log     *slog.Logger
 
@@ -59,7 +63,10 @@ func Load(cfg *config.Config, deps Deps) (*Book, error) {
 	if err != nil {
 		deps.Log.Warn("address database not used", "err", err)
 	}
-	lib := exprlib.New(exprlib.Deps{DataDir: deps.DataDir, History: deps.History, Log: deps.Log, Now: deps.Now})
+	lib := exprlib.New(exprlib.Deps{
+		DataDir: deps.DataDir, History: deps.History, InForce: deps.InForce, Geo: databases, DNS: deps.DNS, CTI: deps.CTI, HTTP: deps.HTTP,
+		Log: deps.Log, Now: deps.Now,
+	})
 	compiler := expr.NewCompiler(lib.Functions()...)
 	b := &Book{Compiler: compiler}
 	sources := deps.Sources
