@@ -3,6 +3,7 @@ package loader
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -36,32 +37,36 @@ func (p *Plane) Ban(rules []decision.Rule) error {
 	return c.end()
 }
 
-// Swap puts some rules in force and ends the bans of exactly the prefixes in remove, all hosts of a
-// family in one step, as when a list gives way to its next version. No packet is judged by a mixture
-// that holds less than both: what is banned before and after is banned in between. Prefixes, other
-// than hosts, are put first and taken out last. A prefix in both stays. Errors are those of Ban.
-func (p *Plane) Swap(put []decision.Rule, remove []netip.Prefix) error {
+// Swap puts some rules in force, of which there are about n, and ends the bans of exactly the prefixes
+// in remove, all hosts of a family in one step, as when a list gives way to its next version. No packet
+// is judged by a mixture that holds less than both: what is banned before and after is banned in
+// between. Prefixes, other than hosts, are put first and taken out last. A prefix in both stays. The
+// rules are read while the tables are locked. Errors are those of Ban.
+func (p *Plane) Swap(n int, put iter.Seq[decision.Rule], remove []netip.Prefix) error {
 	c, err := p.begin("swap bans")
 	if err != nil {
 		return err
 	}
-	gone := map[*family][]netip.Prefix{}
+	gone := map[*family]map[netip.Prefix]struct{}{p.tables.v4: {}, p.tables.v6: {}}
 	for _, prefix := range remove {
 		if err := checkPrefix(prefix); err != nil {
 			return fmt.Errorf("swap bans: %w", err)
 		}
-		f := p.tables.family(prefix)
-		gone[f] = append(gone[f], prefix)
+		gone[p.tables.family(prefix)][prefix] = struct{}{}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.grow(put)
-	c.apply(put, func(f *family, put []entry) ([]netip.Prefix, error) {
-		if len(put) == 0 && len(gone[f]) == 0 {
-			return nil, nil
+	hosts := c.newHosts(n)
+	defer hosts.release()
+	for r := range put {
+		c.take(&r, hosts)
+	}
+	for i, f := range c.families() {
+		if hosts[i].n+len(c.put[i])+len(gone[f]) > 0 {
+			full, err := f.swap(hosts[i], c.put[i], gone[f])
+			c.note(i, full, err)
 		}
-		return f.swap(put, gone[f])
-	})
+	}
 	return c.end()
 }
 
@@ -119,15 +124,24 @@ func (p *Plane) begin(verb string) (*change, error) {
 	return c, nil
 }
 
-// grow makes room for the entries of rules that are applied at once.
-func (c *change) grow(rules []decision.Rule) {
-	var n [2]int
-	for i := range rules {
-		n[familyOf(rules[i].Prefix)]++
+// take sorts a rule: a host to the hosts, another prefix to c.put.
+func (c *change) take(r *decision.Rule, hosts hostLists) {
+	if err := checkRule(r); err != nil {
+		c.errs = append(c.errs, fmt.Errorf("%s: %w", c.verb, err))
+		return
 	}
-	for i := range n {
-		c.put[i] = slices.Grow(c.put[i], n[i])
+	i := familyOf(r.Prefix)
+	if r.Prefix.IsSingleIP() {
+		hosts[i].add(r, c.expiryOf(r))
+		return
 	}
+	c.put[i] = append(c.put[i], c.entry(r))
+}
+
+func (c *change) families() [2]*family { return [2]*family{c.plane.tables.v4, c.plane.tables.v6} }
+
+func (c *change) entry(r *decision.Rule) entry {
+	return entry{prefix: r.Prefix, Entry: table.Entry{Class: uint8(r.Class), Expiry: c.expiryOf(r), ID: r.DecisionID}}
 }
 
 // apply hands the rules of each family to do.
@@ -140,12 +154,9 @@ func (c *change) apply(rules []decision.Rule, do func(*family, []entry) ([]netip
 			continue
 		}
 		family := familyOf(r.Prefix)
-		c.put[family] = append(c.put[family], entry{
-			prefix: r.Prefix,
-			Entry:  table.Entry{Class: uint8(r.Class), Expiry: c.expiryOf(r), ID: r.DecisionID},
-		})
+		c.put[family] = append(c.put[family], c.entry(r))
 	}
-	for i, f := range []*family{c.plane.tables.v4, c.plane.tables.v6} {
+	for i, f := range c.families() {
 		full, err := do(f, c.put[i])
 		c.note(i, full, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"gabion/bench/packet"
@@ -132,7 +133,7 @@ func BenchmarkLoad(b *testing.B) {
 		load func(*Plane) error
 	}{
 		{"ban", func(p *Plane) error { return p.Ban(rules) }},
-		{"swap", func(p *Plane) error { return p.Swap(rules, nil) }},
+		{"swap", func(p *Plane) error { return p.Swap(len(rules), slices.Values(rules), nil) }},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			for range b.N {

@@ -46,7 +46,7 @@ func TestManyEntriesMadeByHandAreWalkedThroughAFewTimes(t *testing.T) {
 		{"the first reading", 2, func() error { rules(t, p); return nil }},
 		{"another reading", 1, func() error { rules(t, p); return nil }},
 		{"a new table", 0, func() error { return f.rebuild(0, nil, nil) }},
-		{"a swap of some", 1, func() error { return p.Swap(hostBans(hosts[:50]), nil) }},
+		{"a swap of some", 1, func() error { return swapAll(p, hostBans(hosts[:50]), nil) }},
 		{"a ban of others", 1, func() error { return p.Ban(hostBans(hosts[50:])) }},
 	} {
 		trie.n = 0

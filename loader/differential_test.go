@@ -60,7 +60,7 @@ func (r *rig) apply(c *model.Config, put []model.Ban, gone []netip.Prefix, swap 
 	}
 	var errs []error
 	if swap {
-		errs = append(errs, r.plane.Swap(rules, gone))
+		errs = append(errs, swapAll(r.plane, rules, gone))
 	} else {
 		errs = append(errs, r.plane.Ban(rules), r.plane.Unban(gone))
 	}

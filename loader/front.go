@@ -13,8 +13,8 @@ type front interface {
 	touch(netip.Addr) uint64
 	// add is called after the entry is in force, and makes packets look for it.
 	add(netip.Prefix)
-	// marking returns what adds many hosts, which is only done when done was called.
-	marking() (mark func(netip.Addr), done func())
+	// marking returns what adds many hosts, about n, which is only done when done was called.
+	marking(n int) (mark func(netip.Addr), done func())
 	// remove is called after the entry is gone.
 	remove(netip.Prefix)
 	// worn says that a new one would serve better: for n entries it has the wrong size, or too many
@@ -43,8 +43,8 @@ func (f *front4) touch(a netip.Addr) uint64 { return f.Touch(table.Key4Of(a)) }
 func (f *front4) add(p netip.Prefix)        { f.Add(range4(p)) }
 
 // marking spreads the hosts by address, in whose order the memory is.
-func (f *front4) marking() (mark func(netip.Addr), done func()) {
-	marks := newSpread[uint32](atOnce)
+func (f *front4) marking(n int) (mark func(netip.Addr), done func()) {
+	marks := newSpread[uint32](n)
 	mark = func(a netip.Addr) {
 		key := table.Key4Of(a)
 		marks.add(int(key>>(32-partsLog2)), key)
@@ -55,6 +55,7 @@ func (f *front4) marking() (mark func(netip.Addr), done func()) {
 				f.Add(key, key)
 			}
 		}
+		marks.release()
 	}
 }
 
@@ -114,7 +115,7 @@ func (f *front6) add(p netip.Prefix) {
 	}
 }
 
-func (f *front6) marking() (mark func(netip.Addr), done func()) {
+func (f *front6) marking(int) (mark func(netip.Addr), done func()) {
 	return func(a netip.Addr) { f.add(netip.PrefixFrom(a, a.BitLen())) }, func() {}
 }
 

@@ -1,7 +1,12 @@
 package loader
 
 import (
+	"iter"
 	"net/netip"
+	"slices"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"gabion/loader/table"
 	"gabion/userspace/decision"
@@ -19,66 +24,160 @@ const (
 // atOnce is how many rules are spread at once, which takes 32 bytes of memory for each.
 const atOnce = 1 << 20
 
-// spread is many of something by part.
+// spread is many of something without pointers by part. Its memory is its own, as a list of a million comes
+// and goes and should leave nothing to collect, and ends with release.
 type spread[T any] struct {
 	parts [parts][]T
-	each  int // expected in each part
+	raw   []byte
 }
 
+// newSpread makes room for n. A part that gets more than its share goes on elsewhere.
 func newSpread[T any](n int) *spread[T] {
-	return &spread[T]{each: n/parts + n/(8*parts) + 8}
+	var x T
+	each := n/parts + n/(8*parts) + 8
+	s, all := &spread[T]{}, []T(nil)
+	raw, err := unix.Mmap(-1, 0, parts*each*int(unsafe.Sizeof(x)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		all = make([]T, parts*each)
+	} else {
+		_ = unix.Madvise(raw, unix.MADV_HUGEPAGE) // fewer page faults, where the kernel has huge pages
+		s.raw, all = raw, unsafe.Slice((*T)(unsafe.Pointer(&raw[0])), parts*each)
+	}
+	for i := range s.parts {
+		s.parts[i] = all[i*each : i*each : (i+1)*each]
+	}
+	return s
 }
 
-func (s *spread[T]) add(part int, x T) {
-	if s.parts[part] == nil {
-		s.parts[part] = make([]T, 0, s.each)
+func (s *spread[T]) add(part int, x T) { s.parts[part] = append(s.parts[part], x) }
+
+func (s *spread[T]) release() {
+	s.parts = [parts][]T{}
+	if s.raw != nil {
+		_ = unix.Munmap(s.raw) // which is what Mmap returned
 	}
-	s.parts[part] = append(s.parts[part], x)
 }
 
 // hostBan is the ban of one address. It holds no pointers and is as small as that can be.
 type hostBan struct {
-	addr   table.Key6 // of an IPv4 address the mapped form
-	id     uint64
-	expiry uint32 // ticks
-	class  uint8
+	addr  table.Key6 // of an IPv4 address the mapped form
+	id    uint64
+	terms uint32 // class << 28 | end in ticks
+	order uint32 // among the rules: when there is no room for all, the last ones are left out
 }
 
-func (h hostBan) entry() entry {
+const classBit = 28
+
+func (h *hostBan) entry() entry {
 	a := h.addr.Addr().Unmap()
-	return entry{prefix: netip.PrefixFrom(a, a.BitLen()), Entry: table.Entry{Class: h.class, Expiry: h.expiry, ID: h.id}}
+	return entry{prefix: netip.PrefixFrom(a, a.BitLen()), Entry: table.Entry{
+		Class: uint8(h.terms >> classBit), Expiry: h.terms & table.MaxExpiry, ID: h.id,
+	}}
 }
 
-// load puts the hosts among some rules in force, unless there may be no room for all of them: who is
-// left out then goes by the order of the rules. It returns the rules that it leaves to apply.
-func (c *change) load(rules []decision.Rule) (rest []decision.Rule) {
-	t := &c.plane.tables
-	if max(t.v4.size(), t.v6.size())+len(rules) > t.v4.limit {
-		return rules
+// hostList is bans of hosts of one family, in the order of the host table.
+type hostList struct {
+	*spread[hostBan]
+	family *family
+	n      int
+}
+
+// hostLists is one of either family.
+type hostLists [2]*hostList
+
+// newHosts makes room for n hosts of each family. Memory that is not used is none.
+func (c *change) newHosts(n int) hostLists {
+	var out hostLists
+	for i, f := range c.families() {
+		out[i] = &hostList{spread: newSpread[hostBan](n), family: f}
 	}
-	var hosts [2]*spread[hostBan]
-	families := [2]*family{t.v4, t.v6}
-	for i := range hosts {
-		hosts[i] = newSpread[hostBan](len(rules))
+	return out
+}
+
+func (l hostLists) release() {
+	for _, hosts := range l {
+		hosts.spread.release()
 	}
-	for i := range rules {
-		r := &rules[i]
-		if !r.Prefix.IsSingleIP() || checkRule(r) != nil {
-			rest = append(rest, *r)
-			continue
+}
+
+func (l *hostList) add(r *decision.Rule, expiry uint32) {
+	a := r.Prefix.Addr()
+	l.spread.add(l.family.kind.part(a, l.family.key), hostBan{
+		addr: table.Key6Of(a), id: r.DecisionID, terms: uint32(r.Class)<<classBit | expiry, order: uint32(l.n),
+	})
+	l.n++
+}
+
+// all yields the hosts. It reads the parts of a host table ahead where most of their lines are needed.
+func (l *hostList) all(in *hostTable) iter.Seq[entry] {
+	return func(yield func(entry) bool) {
+		if l == nil {
+			return
 		}
-		which := familyOf(r.Prefix)
-		f := families[which]
-		if f.known.has(r.Prefix) {
-			rest = append(rest, *r) // a host of the trie
-			continue
+		for n, part := range l.parts {
+			if len(part) > in.slots()/(parts*fewSlots) {
+				l.family.touched += in.warm(n, partsLog2)
+			}
+			for i := range part {
+				if !yield(part[i].entry()) {
+					return
+				}
+			}
 		}
-		a := r.Prefix.Addr()
-		hosts[which].add(f.kind.part(a, f.key), hostBan{
-			addr: table.Key6Of(a), id: r.DecisionID, expiry: c.expiryOf(r), class: uint8(r.Class),
+	}
+}
+
+// which returns the places among the rules of the hosts that have a property, ascending.
+func (l *hostList) which(has func(netip.Prefix) bool) (orders []uint32) {
+	for _, part := range l.parts {
+		for i := range part {
+			if has(part[i].entry().prefix) {
+				orders = append(orders, part[i].order)
+			}
+		}
+	}
+	slices.Sort(orders)
+	return orders
+}
+
+// cut leaves out hosts by their places, all but the first n of these.
+func (l *hostList) cut(orders []uint32, n int) (left []netip.Prefix) {
+	if len(orders) <= n {
+		return nil
+	}
+	orders = orders[n:]
+	for i, part := range l.parts {
+		l.parts[i] = slices.DeleteFunc(part, func(h hostBan) bool {
+			_, out := slices.BinarySearch(orders, h.order)
+			if out {
+				left = append(left, h.entry().prefix)
+			}
+			return out
 		})
 	}
-	for i, f := range families {
+	return left
+}
+
+// load puts the hosts among some rules in force, unless there may be no room for all of them. It returns
+// the rules that it leaves to apply.
+func (c *change) load(rules []decision.Rule) (rest []decision.Rule) {
+	for _, f := range c.families() {
+		if f.size()+len(rules) > f.limit {
+			return rules
+		}
+	}
+	hosts := c.newHosts(len(rules))
+	defer hosts.release()
+	for i := range rules {
+		r := &rules[i]
+		which := familyOf(r.Prefix)
+		if !r.Prefix.IsSingleIP() || checkRule(r) != nil || c.families()[which].known.has(r.Prefix) {
+			rest = append(rest, *r) // a host that is known is in the trie
+			continue
+		}
+		hosts[which].add(r, c.expiryOf(r))
+	}
+	for i, f := range c.families() {
 		full, err := f.load(hosts[i])
 		c.note(i, full, err)
 	}
@@ -86,21 +185,15 @@ func (c *change) load(rules []decision.Rule) (rest []decision.Rule) {
 }
 
 // load puts hosts into the table that are not in the trie and for which there is room.
-func (f *family) load(hosts *spread[hostBan]) (full []netip.Prefix, err error) {
+func (f *family) load(hosts *hostList) (full []netip.Prefix, err error) {
 	var rest []entry // found no slot
-	mark, done := f.front.marking()
-	for n, part := range hosts.parts {
-		if len(part) > f.hosts.slots()/(parts*fewSlots) {
-			f.touched += f.hosts.warm(n, partsLog2)
-		}
-		for _, h := range part {
-			e := h.entry()
-			before := f.hosts.size()
-			if !f.hosts.put(e.prefix.Addr(), e.Entry) {
-				rest = append(rest, e)
-			} else if f.hosts.size() > before {
-				mark(e.prefix.Addr())
-			}
+	mark, done := f.front.marking(hosts.n)
+	for e := range hosts.all(f.hosts) {
+		before := f.hosts.size()
+		if !f.hosts.put(e.prefix.Addr(), e.Entry) {
+			rest = append(rest, e)
+		} else if f.hosts.size() > before {
+			mark(e.prefix.Addr())
 		}
 	}
 	f.fresh = true

@@ -89,7 +89,7 @@ func TestHitsAndIdsOutliveGrowthAndSwap(t *testing.T) {
 		for i := range 5000 {
 			mustBan(t, p, decision.Rule{Prefix: host(scattered(map[bool]string{true: "v4", false: "v6"}[r.Prefix.Addr().Is4()], i)), Until: inAnHour()})
 		}
-		if err := p.Swap([]decision.Rule{ban("203.0.113.9/32", 2, inAnHour()), ban("2001:db8:9::/64", 2, inAnHour())}, nil); err != nil {
+		if err := swapAll(p, []decision.Rule{ban("203.0.113.9/32", 2, inAnHour()), ban("2001:db8:9::/64", 2, inAnHour())}, nil); err != nil {
 			t.Fatal(err)
 		}
 		got, ok, err := p.BanHit(r.Prefix)
@@ -119,10 +119,10 @@ func TestASwapReplacesOneListAndTouchesNothingElse(t *testing.T) {
 	}
 	v1, p1 := version(0, 3000)
 	v2, _ := version(1500, 3000)
-	if err := p.Swap(v1, nil); err != nil {
+	if err := swapAll(p, v1, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Swap(v2, p1); err != nil {
+	if err := swapAll(p, v2, p1); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -171,7 +171,7 @@ func TestHostsWithoutASlotAreBannedThroughTheTrie(t *testing.T) {
 		}
 	}
 	// A larger table has slots for them.
-	if err := p.Swap([]decision.Rule{ban("192.0.2.1/32", 0, inAnHour())}, []netip.Prefix{host(crowd[0])}); err != nil {
+	if err := swapAll(p, []decision.Rule{ban("192.0.2.1/32", 0, inAnHour())}, []netip.Prefix{host(crowd[0])}); err != nil {
 		t.Fatal(err)
 	}
 	for i, a := range crowd {
@@ -260,7 +260,7 @@ func TestASwapGivesEveryHostItsNewBanAndKeepsItsHits(t *testing.T) {
 				class decision.Class
 				want  string
 			}{{decision.ClassBan, "dropped"}, {decision.ClassShadow, "shadowed"}, {decision.ClassBan, "dropped"}} {
-				if err := p.Swap(list(tt.class), nil); err != nil {
+				if err := swapAll(p, list(tt.class), nil); err != nil {
 					t.Fatal(err)
 				}
 				for _, a := range hosts {
@@ -314,4 +314,8 @@ func TestALargeLoadComesInPiecesAndARenewalMakesNoRoom(t *testing.T) {
 			}
 		})
 	}
+}
+
+func swapAll(p *Plane, put []decision.Rule, remove []netip.Prefix) error {
+	return p.Swap(len(put), slices.Values(put), remove)
 }

@@ -11,6 +11,7 @@ type rebuilt struct {
 	*family
 	hosts *hostTable
 	front front
+	mark  func(netip.Addr)      // makes packets look for a host, once all are seated
 	moved []netip.Prefix        // hosts of the trie that found a slot
 	rest  []entry               // hosts that found none
 	left  map[netip.Prefix]bool // those of rest
@@ -21,7 +22,7 @@ type rebuilt struct {
 // once. Packets are judged all the time, and one that is banned before and after is banned in between.
 //
 // When it fails, what was in use stays in use.
-func (f *family) rebuild(more int, put []entry, gone map[netip.Prefix]struct{}) error {
+func (f *family) rebuild(more int, put *hostList, gone map[netip.Prefix]struct{}) error {
 	if f.late { // packets may look at the other half still
 		if err := f.sync(); err != nil {
 			return err
@@ -75,10 +76,14 @@ func (f *family) retire(old *hostTable, next *rebuilt) error {
 }
 
 // growth is how many more hosts and prefixes there are after a swap, which may be less than none.
-func (f *family) growth(put []entry, gone map[netip.Prefix]struct{}) (hosts, wide int) {
-	for _, e := range put {
-		if e.prefix.IsSingleIP() && !f.has(e.prefix) {
-			hosts++
+func (f *family) growth(put *hostList, gone map[netip.Prefix]struct{}) (hosts, wide int) {
+	if put != nil && f.size() < put.n/fewSlots {
+		hosts = put.n // it does not matter whether some are there already
+	} else {
+		for e := range put.all(f.hosts) {
+			if !f.has(e.prefix) {
+				hosts++
+			}
 		}
 	}
 	for p := range gone {
@@ -115,17 +120,18 @@ func (f *family) newFront(half []uint64, n int) (front, error) {
 }
 
 // fill copies what stays and puts in what is new.
-func (r *rebuilt) fill(put []entry, gone map[netip.Prefix]struct{}) error {
+func (r *rebuilt) fill(put *hostList, gone map[netip.Prefix]struct{}) error {
+	n := r.family.hosts.size()
+	if put != nil {
+		n += put.n
+	}
+	mark, done := r.front.marking(n)
+	r.mark = mark
 	replaced := map[netip.Prefix]bool{} // in the trie
-	for i, e := range put {
-		if i%together == 0 {
-			r.touched += touch(r.hosts, r.front, put[i:min(i+together, len(put))])
-		}
-		if e.prefix.IsSingleIP() {
-			r.place(e)
-			if r.known.has(e.prefix) {
-				replaced[e.prefix] = true
-			}
+	for e := range put.all(r.hosts) {
+		r.place(e)
+		if r.known.has(e.prefix) {
+			replaced[e.prefix] = true
 		}
 	}
 	for addr, e := range r.family.hosts.all() {
@@ -134,12 +140,13 @@ func (r *rebuilt) fill(put []entry, gone map[netip.Prefix]struct{}) error {
 			continue
 		}
 		e := entry{prefix: p, Entry: e}
-		if len(put) > 0 {
+		if put != nil {
 			r.place(e)
 		} else {
 			r.seat(e)
 		}
 	}
+	done()
 	for p := range r.known.in {
 		if _, ok := gone[p]; ok {
 			continue
@@ -177,7 +184,7 @@ func (r *rebuilt) seat(e entry) {
 		r.left[e.prefix] = true
 		return
 	}
-	r.front.add(e.prefix)
+	r.mark(e.prefix.Addr())
 }
 
 // carry takes an entry of the trie along: a host that finds a slot now leaves it. One that was put in by
@@ -247,26 +254,25 @@ func (f *family) takeOver(next *rebuilt) error {
 	return nil
 }
 
-// swap puts some entries in and takes others out, the hosts all at once.
-func (f *family) swap(put []entry, remove []netip.Prefix) (full []netip.Prefix, err error) {
-	gone := make(map[netip.Prefix]struct{}, len(remove))
-	for _, p := range remove {
-		gone[p] = struct{}{}
+// swap puts hosts and prefixes in and takes others out, the hosts all at once.
+func (f *family) swap(hosts *hostList, wide []entry, gone map[netip.Prefix]struct{}) (full []netip.Prefix, err error) {
+	if f.size()+hosts.n+len(wide) > f.limit {
+		wide, full = f.cut(hosts, wide, gone)
 	}
-	put, full = f.cut(put, gone)
-	var wide []entry
-	for _, e := range put {
-		delete(gone, e.prefix)
-		if !e.prefix.IsSingleIP() {
-			wide = append(wide, e)
+	if len(gone) > 0 {
+		for e := range hosts.all(f.hosts) {
+			delete(gone, e.prefix)
 		}
+	}
+	for _, e := range wide {
+		delete(gone, e.prefix)
 	}
 	noRoom, err := f.putTrie(wide, len(wide)) // there is room, or will be
 	full = append(full, noRoom...)
 	if err != nil {
 		return full, err
 	}
-	if err := f.rebuild(0, put, gone); err != nil {
+	if err := f.rebuild(0, hosts, gone); err != nil {
 		return full, err
 	}
 	var errs []error
@@ -278,31 +284,37 @@ func (f *family) swap(put []entry, remove []netip.Prefix) (full []netip.Prefix, 
 	return full, errors.Join(errs...)
 }
 
-// cut leaves out the new entries for which there will be no room, in place.
-func (f *family) cut(put []entry, gone map[netip.Prefix]struct{}) (fits []entry, full []netip.Prefix) {
+// cut leaves out the new entries for which there will be no room: of the hosts the last ones, in place, and
+// of the prefixes, which it returns, those for which even then there is none.
+func (f *family) cut(hosts *hostList, wide []entry, gone map[netip.Prefix]struct{}) (fits []entry, full []netip.Prefix) {
 	room := f.limit - f.size()
 	for p := range gone {
 		if f.has(p) {
 			room++
 		}
 	}
-	fits = put[:0]
-	for _, e := range put {
-		_, leaves := gone[e.prefix]
-		switch {
-		case f.has(e.prefix):
-			if leaves {
-				room-- // it stays after all
-			}
-		case room <= 0:
-			full = append(full, e.prefix)
-			continue
-		default:
-			room--
+	isNew := func(p netip.Prefix) bool {
+		has := f.has(p)
+		if _, leaves := gone[p]; has && leaves {
+			room-- // it stays after all
 		}
-		fits = append(fits, e)
+		return !has
 	}
-	return fits, full
+	newHosts := hosts.which(isNew)
+	var newWide []entry
+	for _, e := range wide {
+		if isNew(e.prefix) {
+			newWide = append(newWide, e)
+		} else {
+			fits = append(fits, e)
+		}
+	}
+	room = max(room, 0)
+	n := min(room, len(newWide))
+	for _, e := range newWide[n:] {
+		full = append(full, e.prefix)
+	}
+	return append(fits, newWide[:n]...), append(full, hosts.cut(newHosts, room-n)...)
 }
 
 func (f *family) has(p netip.Prefix) bool {

@@ -271,7 +271,7 @@ func TestAListOfPrefixesIsSwappedAtTheLimit(t *testing.T) {
 	for _, r := range all[:100] {
 		gone = append(gone, r.Prefix)
 	}
-	if err := p.Swap(all[100:], gone); err != nil {
+	if err := swapAll(p, all[100:], gone); err != nil {
 		t.Errorf("swap 100 prefixes for 100 of 100: %v", err)
 	}
 	if got := mustReason(t, p, all[150].Prefix.Addr()); got != "dropped" {
@@ -294,12 +294,12 @@ func TestAListThatIsSwappedForItselfTakesNoMoreRoom(t *testing.T) {
 			for _, r := range list {
 				prefixes = append(prefixes, r.Prefix)
 			}
-			if err := p.Swap(list[:10_000], nil); err != nil {
+			if err := swapAll(p, list[:10_000], nil); err != nil {
 				t.Fatal(err)
 			}
 			log2, scale := f.hosts.log2, f.front.scale()
 			for _, next := range [][2]int{{0, 0}, {0, 10_000}, {10_000, 0}} {
-				if err := p.Swap(list[next[1]:next[1]+10_000], prefixes[next[0]:next[0]+10_000]); err != nil {
+				if err := swapAll(p, list[next[1]:next[1]+10_000], prefixes[next[0]:next[0]+10_000]); err != nil {
 					t.Fatal(err)
 				}
 				if f.hosts.log2 != log2 || f.front.scale() != scale {

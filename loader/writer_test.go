@@ -242,13 +242,13 @@ func (w *writer) swap() error {
 	}
 	gone := slices.DeleteFunc(w.list, func(p netip.Prefix) bool { return isNext[p] })
 	w.list = slices.DeleteFunc(next, func(p netip.Prefix) bool { return slices.Contains(w.kept, p) })
-	return w.plane.Swap(put, gone)
+	return swapAll(w.plane, put, gone)
 }
 
 // turn bans prefixes in place of the hosts in them, or the hosts in place of the prefixes.
 func (w *writer) turn() error {
 	w.turns[0], w.turns[1] = w.turns[1], w.turns[0]
-	return w.plane.Swap(w.rules(w.turns[0], classDrop, classAlso), w.turns[1])
+	return swapAll(w.plane, w.rules(w.turns[0], classDrop, classAlso), w.turns[1])
 }
 
 // allow makes exceptions of hosts that nobody looks up.

@@ -167,13 +167,15 @@ func (p *plane) close() error {
 	return errors.Join(p.Plane.Close(), loader.Remove(p.dir))
 }
 
-// ban puts prefixes in force until long after the benchmark.
+// ban puts prefixes in force until long after the benchmark, as a list that takes the place of none.
 func (p *plane) ban(prefixes iter.Seq[netip.Prefix], size int, until time.Time) error {
-	rules := make([]decision.Rule, 0, size)
-	for prefix := range prefixes {
-		rules = append(rules, decision.Rule{Prefix: prefix, DecisionID: 1, Until: until})
-	}
-	return p.Ban(rules)
+	return p.Swap(size, func(yield func(decision.Rule) bool) {
+		for prefix := range prefixes {
+			if !yield(decision.Rule{Prefix: prefix, DecisionID: 1, Until: until}) {
+				return
+			}
+		}
+	}, nil)
 }
 
 // fillWith bans a set's hosts and networks and allows its allow entries.

@@ -64,12 +64,12 @@ func (m Mode) Rank() int {
 // Rule is one entry of the kernel's ban tables.
 type Rule struct {
 	Prefix     netip.Prefix // masked, never IPv4-mapped
-	Class      Class
-	DecisionID uint64 // 0 with Foreign false: an entry of gabion's whose id this process does not know
+	DecisionID uint64       // 0 with Foreign false: an entry of gabion's whose id this process does not know
 	Until      time.Time
 	Hits       uint64 // packets; read from the kernel, ignored when written
-	Foreign    bool   // put in by other means than gabion, with bpftool; read from the kernel, ignored when written
-	Endless    bool   // Until is further away than the kernel can tell, some years; read from the kernel, ignored when written
+	Class      Class
+	Foreign    bool // put in by other means than gabion, with bpftool; read from the kernel, ignored when written
+	Endless    bool // Until is further away than the kernel can tell, some years; read from the kernel, ignored when written
 }
 
 // Allow is one entry of the kernel's allow tables; it wins over every ban.

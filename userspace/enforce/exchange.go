@@ -43,19 +43,19 @@ func (e *Enforcer) fill(l *list, now time.Time) error {
 // transfer has the table take what differs from before: first in the entries of next, then in others
 // that are not among these.
 func (e *Enforcer) transfer(before *[decision.Classes]*list, next span, others []span, now time.Time) error {
-	d := difference{put: make([]decision.Rule, 0, next.to)} // a new end is a change of every entry
+	d := difference{next: next.list, own: make([]int32, 0, next.to)} // a new end is a change of every entry
 	d.visit(e, next, before, nil)
 	for _, s := range others {
 		d.visit(e, s, before, next.list)
 	}
-	if len(d.put)+len(d.remove) <= e.bulk {
+	if d.len()+len(d.remove) <= e.bulk {
 		e.end()
 		return e.writeParts(d.prefixes(), now)
 	}
 	for late := e.begin(); late != nil; late = e.begin() {
 		d.leave(late)
 	}
-	full, err := notInForce(e.table.Swap(d.put, d.remove))
+	full, err := notInForce(e.table.Swap(d.len(), d.put, d.remove))
 	e.end()
 	rest := e.writeParts(full, now) // lists give way there
 	e.mu.Lock()
@@ -96,16 +96,36 @@ func (e *Enforcer) install(class decision.Class, next *list) (before [decision.C
 	return before, next.cut, gave
 }
 
-// difference is what an exchange changes in the table.
+// difference is what an exchange changes in the table. Most of it is a list's own entries as the list has
+// them, of which it keeps the numbers only.
 type difference struct {
-	put    []decision.Rule
+	next   *list
+	own    []int32 // entries of next
+	others []decision.Rule
 	remove []netip.Prefix
+}
+
+// len is the number of entries to put.
+func (d *difference) len() int { return len(d.own) + len(d.others) }
+
+// put yields the entries to put.
+func (d *difference) put(yield func(decision.Rule) bool) {
+	for _, i := range d.own {
+		if !yield(d.next.rule(d.next.Entries.At(int(i)))) {
+			return
+		}
+	}
+	for _, r := range d.others {
+		if !yield(r) {
+			return
+		}
+	}
 }
 
 // prefixes returns what changes, new entries first.
 func (d *difference) prefixes() []netip.Prefix {
-	out := make([]netip.Prefix, 0, len(d.put)+len(d.remove))
-	for _, r := range d.put {
+	out := make([]netip.Prefix, 0, d.len()+len(d.remove))
+	for r := range d.put {
 		out = append(out, r.Prefix)
 	}
 	return append(out, d.remove...)
@@ -130,9 +150,12 @@ func (d *difference) add(e *Enforcer, s span, before *[decision.Classes]*list, v
 		was, had := e.effectiveIn(p, before)
 		is, has := e.effective(p)
 		switch {
-		case has && (!had || was != is):
-			d.put = append(d.put, is)
-		case had && !has:
+		case has && was == is && had:
+		case has && s.list == d.next && is == s.list.rule(p):
+			d.own = append(d.own, int32(i))
+		case has:
+			d.others = append(d.others, is)
+		case had:
 			d.remove = append(d.remove, p)
 		}
 	}
@@ -154,7 +177,8 @@ func (e *Enforcer) begin() (late map[netip.Prefix]struct{}) {
 
 // leave takes out what others have written.
 func (d *difference) leave(late map[netip.Prefix]struct{}) {
-	d.put = slices.DeleteFunc(d.put, func(r decision.Rule) bool { _, ok := late[r.Prefix]; return ok })
+	d.own = slices.DeleteFunc(d.own, func(i int32) bool { _, ok := late[d.next.Entries.At(int(i))]; return ok })
+	d.others = slices.DeleteFunc(d.others, func(r decision.Rule) bool { _, ok := late[r.Prefix]; return ok })
 	d.remove = slices.DeleteFunc(d.remove, func(p netip.Prefix) bool { _, ok := late[p]; return ok })
 }
 

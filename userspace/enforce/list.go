@@ -66,6 +66,11 @@ func (l *list) index(p netip.Prefix) (int, bool) {
 	return l.Entries.Index(p)
 }
 
+// rule is the kernel entry that the list wants for p.
+func (l *list) rule(p netip.Prefix) decision.Rule {
+	return decision.Rule{Prefix: p, Class: l.Class, Until: l.Until}
+}
+
 func (l *list) leaves(i int) bool {
 	if len(l.leftOut) == 0 {
 		return false

@@ -3,6 +3,7 @@ package enforce
 import (
 	"iter"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"gabion/userspace/decision"
@@ -45,7 +46,7 @@ func (m *Memory) ClassModes() ([decision.Classes]decision.Mode, error) {
 }
 
 // Swap writes and takes out entries in one step.
-func (m *Memory) Swap(put []decision.Rule, remove []netip.Prefix) error {
+func (m *Memory) Swap(_ int, put iter.Seq[decision.Rule], remove []netip.Prefix) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.remove(remove)
@@ -57,12 +58,12 @@ func (m *Memory) Swap(put []decision.Rule, remove []netip.Prefix) error {
 func (m *Memory) Ban(rules []decision.Rule) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.put(rules)
+	m.put(slices.Values(rules))
 	return nil
 }
 
-func (m *Memory) put(rules []decision.Rule) {
-	for _, r := range rules {
+func (m *Memory) put(rules iter.Seq[decision.Rule]) {
+	for r := range rules {
 		old, _ := m.bans.Get(r.Prefix)
 		r.Hits = old.Hits
 		m.bans.Put(r.Prefix, r)

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -74,7 +75,7 @@ func (f *flaky) fit(rules []decision.Rule) error {
 	return nil
 }
 
-func (f *flaky) Swap(put []decision.Rule, remove []netip.Prefix) error {
+func (f *flaky) Swap(n int, put iter.Seq[decision.Rule], remove []netip.Prefix) error {
 	f.swaps++
 	if err := f.failing(); err != nil {
 		return err
@@ -83,9 +84,9 @@ func (f *flaky) Swap(put []decision.Rule, remove []netip.Prefix) error {
 		f.inSwap()
 	}
 	if f.size > 0 {
-		return errors.Join(f.Memory.Unban(remove), f.fit(put))
+		return errors.Join(f.Memory.Unban(remove), f.fit(slices.Collect(put)))
 	}
-	return f.Memory.Swap(put, remove)
+	return f.Memory.Swap(n, put, remove)
 }
 
 func (f *flaky) Unban(p []netip.Prefix) error {

@@ -14,8 +14,8 @@ type Table interface {
 	Ban([]decision.Rule) error
 	Unban([]netip.Prefix) error
 	// Swap is Ban and Unban in one step, as a whole list wants it: all of the new entries are in force
-	// before any of the old ones is gone. A prefix in both stays.
-	Swap(put []decision.Rule, remove []netip.Prefix) error
+	// before any of the old ones is gone. A prefix in both stays. There are about n to put.
+	Swap(n int, put iter.Seq[decision.Rule], remove []netip.Prefix) error
 	Bans() iter.Seq2[decision.Rule, error]
 	// BanHit looks up the entry for exactly prefix.
 	BanHit(prefix netip.Prefix) (decision.Rule, bool, error)

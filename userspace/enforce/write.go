@@ -25,7 +25,7 @@ func (e *Enforcer) effectiveIn(p netip.Prefix, lists *[decision.Classes]*list) (
 		have, does := e.modes[best.Class].Rank(), e.modes[class].Rank()
 		switch {
 		case !found || does > have:
-			best, found = decision.Rule{Prefix: p, Class: class, Until: l.Until}, true
+			best, found = l.rule(p), true
 		case does == have && l.Until.After(best.Until):
 			best.Until = l.Until
 		}
