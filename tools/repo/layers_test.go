@@ -17,7 +17,7 @@ var layers = map[string]int{
 
 	"userspace/exprlib": 3, "loader/doctor": 3, "userspace/source/file": 3, "userspace/source/journald": 3, "userspace/source/kernel": 3, "userspace/enforce": 3, "userspace/daemon/links": 3, "userspace/daemon/record": 3,
 
-	"userspace/enrich": 4, "userspace/source/kinds": 4, "bench/lab/observe": 4,
+	"userspace/enrich": 4, "userspace/alertcontext": 4, "userspace/source/kinds": 4, "bench/lab/observe": 4,
 
 	"userspace/parse": 5, "userspace/bucket": 5, "userspace/profile": 5,
 

@@ -16,7 +16,7 @@ import (
 // overflow concludes a bucket that was poured over: unless the filter refuses, it returns the event
 // with one alert per source and mutes the scenario for the key.
 func (t *Table) overflow(s *Scenario, b tally, events []retained, m *Match) (*event.Event, error) {
-	run, err := s.alerts(b, events, mapkey(s, m.Key))
+	run, failed, err := s.alerts(b, events, mapkey(s, m.Key))
 	if err != nil {
 		t.stats.lost.Add(1)
 		t.tell(s, m, Lost, b)
@@ -26,7 +26,7 @@ func (t *Table) overflow(s *Scenario, b tally, events []retained, m *Match) (*ev
 	if !wanted {
 		t.stats.filtered.Add(1)
 		t.tell(s, m, Filtered, b)
-		return nil, err
+		return nil, errors.Join(err, failed)
 	}
 	if s.blackhole > 0 {
 		t.mute(b.id, addTime(b.last, s.blackhole), b.replay)
@@ -37,7 +37,7 @@ func (t *Table) overflow(s *Scenario, b tally, events []retained, m *Match) (*ev
 	return &event.Event{
 		Type: event.Overflow, ExpectMode: m.Event.ExpectMode, Process: true,
 		Time: at, MarshaledTime: at.Format(time.RFC3339Nano), Overflow: run,
-	}, err
+	}, errors.Join(err, failed)
 }
 
 // mapkey is the name of a bucket that rules can see.
@@ -50,34 +50,38 @@ func mapkey(s *Scenario, key string) string {
 func stamp(t int64) time.Time { return time.Unix(0, t).UTC() }
 
 // alerts builds what rules see as evt.Overflow: one alert per source, in order of source value.
-func (s *Scenario) alerts(b tally, retained []retained, mapkey string) (event.RuntimeAlert, error) {
+// What failed of their context is in failed; err means that there is no alert.
+func (s *Scenario) alerts(b tally, retained []retained, mapkey string) (run event.RuntimeAlert, failed, err error) {
+	context := s.context.Collect()
 	sources := map[string]*decision.Source{}
 	var events []decision.Event
 	for i := range retained {
 		e := &retained[i]
 		if err := s.addSources(sources, e); err != nil {
-			return event.RuntimeAlert{}, err
+			return run, nil, err
 		}
+		context.Add(e.meta, e.context)
 		if len(e.meta) > 0 || e.whole == nil || e.whole.Type != event.Overflow {
 			events = append(events, decision.Event{Timestamp: e.timestamp, Meta: e.meta, Line: e.line})
 		}
 	}
 	if len(sources) == 0 {
-		return event.RuntimeAlert{}, errors.New("none of the events names a source")
+		return run, nil, errors.New("none of the events names a source")
 	}
+	meta, failed := context.Meta()
 	values := slices.Sorted(maps.Keys(sources))
-	run := event.RuntimeAlert{Mapkey: mapkey, Reprocess: s.Reprocess, Sources: sources}
+	run = event.RuntimeAlert{Mapkey: mapkey, Reprocess: s.Reprocess, Sources: sources}
 	message := s.message(b, sources[values[0]], len(values))
 	for _, value := range values {
 		run.APIAlerts = append(run.APIAlerts, &decision.Alert{
 			Scenario: s.Name, ScenarioHash: s.Hash, ScenarioVersion: s.Version, Message: message, Kind: decision.OriginScenario,
 			Capacity: int32(s.capacity), EventsCount: b.total, Leakspeed: s.leak.String(),
 			Simulated: s.Simulated, Remediation: s.Remediation,
-			StartAt: stamp(b.first), StopAt: stamp(b.last), Events: events, Source: sources[value],
+			StartAt: stamp(b.first), StopAt: stamp(b.last), Events: events, Meta: meta, Source: sources[value],
 		})
 	}
 	run.Alert = run.APIAlerts[0]
-	return run, nil
+	return run, failed, nil
 }
 
 // message says what happened, in the words of the hub's engine.

@@ -1,11 +1,14 @@
 package bucket
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync/atomic"
 	"time"
 
+	"gabion/userspace/alertcontext"
+	"gabion/userspace/decision"
 	"gabion/userspace/event"
 	"gabion/userspace/expr"
 )
@@ -49,6 +52,9 @@ type Offer struct {
 	event  *event.Event
 	time   time.Time
 	packed atomic.Pointer[string]
+
+	context   []decision.Meta // values that only the event itself has
+	contextOf *alertcontext.Context
 }
 
 // NewOffer returns an offer of an event of time t, which Time gave. Nobody may change the event
@@ -61,9 +67,18 @@ func (o *Offer) pack(names *Names) *string {
 	if p := o.packed.Load(); p != nil {
 		return p
 	}
-	text := pack(o.event, o.event.Time.UnixNano(), names)
+	text := pack(o.event, o.event.Time.UnixNano(), o.context, names)
 	o.packed.CompareAndSwap(nil, &text)
 	return o.packed.Load()
+}
+
+// compute evaluates what an alert's context reads of the event, once for all scenarios.
+func (o *Offer) compute(c *alertcontext.Context) (err error) {
+	if c != o.contextOf {
+		o.contextOf = c
+		o.context, err = c.Early(o.event)
+	}
+	return err
 }
 
 // Match is Offer for one scenario.
@@ -94,14 +109,15 @@ func (s *Scenario) Offer(o *Offer) (*Match, error) {
 			return nil, err
 		}
 	}
+	err = o.compute(s.context)
 	if s.kind != kindTrigger { // a trigger overflows before these are asked
-		err = s.matchBucket(m, vars)
+		err = errors.Join(err, s.matchBucket(m, vars))
 	}
 	if s.scopeExpr != nil {
 		value, scopeErr := s.scopeExpr.String(vars)
 		m.scopeValue, m.scopeFailed = value, scopeErr != nil
 		if scopeErr != nil {
-			err = scopeErr
+			err = errors.Join(err, scopeErr)
 		}
 	}
 	return m, err

@@ -3,6 +3,7 @@ package bucket
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -11,8 +12,8 @@ import (
 )
 
 // pack encodes what an alert needs of an event as length-prefixed strings: its time, timestamp, line
-// and source fields, then metadata sorted by key. What names has is a number.
-func pack(evt *event.Event, at int64, names *Names) string {
+// and source fields, then metadata sorted by key and values of the context. What names has is a number.
+func pack(evt *event.Event, at int64, context []decision.Meta, names *Names) string {
 	var scratch [1024]byte
 	var buf [32]string
 	b := binary.LittleEndian.AppendUint64(scratch[:0], uint64(at))
@@ -27,7 +28,9 @@ func pack(evt *event.Event, at int64, names *Names) string {
 	}
 	keys := buf[:0]
 	for key := range evt.Meta.All() {
-		keys = append(keys, key)
+		if !strings.HasPrefix(key, contextMark) {
+			keys = append(keys, key)
+		}
 	}
 	slices.Sort(keys)
 	for _, key := range keys {
@@ -46,8 +49,19 @@ func pack(evt *event.Event, at int64, names *Names) string {
 			b = names.appendValue(b, w, value)
 		}
 	}
+	for _, m := range context {
+		value := cut(m.Value, maxValue)
+		if len(b)+len(m.Key)+len(value)+3*binary.MaxVarintLen32 <= maxRecord {
+			var w *word
+			b, w = names.appendKey(b, contextMark+m.Key)
+			b = names.appendValue(b, w, value)
+		}
+	}
 	return string(b)
 }
+
+// contextMark stands in front of the keys of the context among those of the metadata.
+const contextMark = "\x00"
 
 func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
@@ -72,6 +86,7 @@ type retained struct {
 	timestamp   string
 	line        string
 	meta        []decision.Meta
+	context     []decision.Meta // values that Early gave
 	sourceMeta  [len(sourceMeta)]string
 	fields      [len(sourceFields)]string
 	scopeValue  string
@@ -108,7 +123,11 @@ func unpack(packed string, names *Names) retained {
 	for rest != "" {
 		var m decision.Meta
 		m, rest = out.pair(rest, keys)
-		out.meta = append(out.meta, m)
+		if key, ok := strings.CutPrefix(m.Key, contextMark); ok {
+			out.context = append(out.context, decision.Meta{Key: key, Value: m.Value})
+		} else {
+			out.meta = append(out.meta, m)
+		}
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package bucket
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -24,15 +25,20 @@ func TestARecordGivesBackWhatWasPacked(t *testing.T) {
 		}
 		meta := rapid.MapOfN(rapid.OneOf(rapid.StringN(0, 100, -1), rapid.StringMatching("[a-c]")), text, 0, 10).Draw(t, "meta")
 		meta["source_ip"] = "192.0.2.1"
+		maps.DeleteFunc(meta, func(k, _ string) bool { return strings.HasPrefix(k, contextMark) })
 		for k, v := range meta {
 			evt.Meta.Set(k, v)
+		}
+		var context []decision.Meta
+		for _, v := range rapid.SliceOfN(rapid.String(), 0, 3).Draw(t, "context") {
+			context = append(context, decision.Meta{Key: "path", Value: cut(v, maxValue)})
 		}
 		at := rapid.Int64().Draw(t, "at")
 		when := cut(evt.MarshaledTime, maxValue)
 		if when == "" {
 			when = stamp(at).Format(time.RFC3339Nano)
 		}
-		got := unpack(pack(evt, at, names), names)
+		got := unpack(pack(evt, at, context, names), names)
 		if got.at != at || got.line != cut(evt.Line.Raw, decision.MaxLine) || got.timestamp != when ||
 			got.sourceMeta[0] != "192.0.2.1" || got.enriched("IsoCode") != cut(evt.Enriched.Get("IsoCode"), maxValue) {
 			t.Fatalf("unpacked %+v", got)
@@ -46,6 +52,9 @@ func TestARecordGivesBackWhatWasPacked(t *testing.T) {
 		if size < maxRecord-3*maxValue {
 			if diff := cmp.Diff(want, got.meta); diff != "" {
 				t.Fatalf("metadata (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(context, got.context); diff != "" {
+				t.Fatalf("context (-want +got):\n%s", diff)
 			}
 		}
 	})

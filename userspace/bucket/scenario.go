@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"gabion/userspace/alertcontext"
 	"gabion/userspace/expr"
 	"gabion/userspace/exprlib"
 	"gabion/userspace/yamlpos"
@@ -34,6 +35,7 @@ type Deps struct {
 	Expr      *expr.Compiler
 	Lib       *exprlib.Lib               // nil: data files are not loaded
 	Simulated func(scenario string) bool // its decisions are counted but not enforced; nil means none
+	Context   *alertcontext.Context      // of its alerts; nil: none
 	Log       *slog.Logger
 }
 
@@ -49,6 +51,7 @@ type Scenario struct {
 	Hash        string // of the hub file it came from, "" for others
 	Version     string
 
+	context    *alertcontext.Context
 	kind       string
 	number     uint64
 	capacity   int
@@ -73,7 +76,7 @@ func Compile(doc *yamlpos.Document, deps Deps) (*Scenario, error) {
 	s := &Scenario{
 		Name: d.Name.Text, Description: d.Description.Text, Pos: doc.Pos(), Labels: d.Labels, Reprocess: d.Reprocess,
 		kind: d.Type.Text, capacity: d.Capacity, leak: d.Leakspeed.Std(), blackhole: d.Blackhole.Std(),
-		scope: d.Scope.Type.Text, filterText: d.Filter.Text,
+		scope: d.Scope.Type.Text, filterText: d.Filter.Text, context: deps.Context,
 	}
 	s.Remediation, _ = d.Labels["remediation"].(bool)
 	if deps.Simulated != nil {

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"net/http"
 	"time"
 
 	"gabion/userspace/decision"
@@ -16,6 +17,7 @@ const (
 	EnvQueue               // evt, queue, leaky
 	EnvOverflow            // evt, queue, signal, leaky
 	EnvProfile             // Alert
+	EnvContext             // evt, match, req
 )
 
 // Vars are the values of an environment's variables. Those that the environment lacks are ignored.
@@ -25,6 +27,8 @@ type Vars struct {
 	Queue  *Queue
 	Leaky  *Leaky
 	Signal *event.RuntimeAlert
+	Match  map[string]any // the rule of a WAF that matched
+	Req    *http.Request  // the request that it matched; nil means an empty one
 }
 
 // Queue is the variable queue: the events that a bucket retains, oldest first.
@@ -71,6 +75,12 @@ type profileEnv struct {
 	Alert *decision.Alert
 }
 
+type contextEnv struct {
+	Event *view          `expr:"evt"`
+	Match map[string]any `expr:"match"`
+	Req   *http.Request  `expr:"req"`
+}
+
 // example returns a value of the type that expressions of the environment are checked against.
 func (e Env) example() any {
 	switch e {
@@ -80,6 +90,8 @@ func (e Env) example() any {
 		return &overflowEnv{}
 	case EnvProfile:
 		return &profileEnv{}
+	case EnvContext:
+		return &contextEnv{}
 	}
 	return &eventEnv{}
 }
@@ -90,6 +102,7 @@ type environments struct {
 	queue    queueEnv
 	overflow overflowEnv
 	profile  profileEnv
+	context  contextEnv
 
 	view                   view
 	parsed, enriched, meta map[string]string // of view
@@ -116,6 +129,12 @@ func (s *environments) fill(p *Program, v Vars) any {
 	case EnvProfile:
 		s.profile = profileEnv{v.Alert}
 		return &s.profile
+	case EnvContext:
+		s.context = contextEnv{evt, v.Match, v.Req}
+		if v.Req == nil {
+			s.context.Req = &http.Request{}
+		}
+		return &s.context
 	}
 	s.event = eventEnv{evt}
 	return &s.event

@@ -92,6 +92,9 @@ func classifyDocument(f file, y *yamlpos.Document) (*document, *yamlpos.Error) {
 	switch {
 	case at.kind != "" && at.stage != "":
 		d.kind, d.stage = at.kind, at.stage
+	case at.kind == Context || at.kind == "" && y.Has("context"):
+		d.kind = Context
+		d.name = cmp.Or(d.name, fileName(f.path))
 	case h.Type.Text == "meter":
 		d.kind = Meter
 	case y.Has("type") || at.kind == Scenario && h.Stage.Text == "":
@@ -114,7 +117,14 @@ type location struct {
 	foreign bool // a part of the hub that is no rule
 }
 
-// place reads the hub's layout out of a path: parsers/<stage>/, postoverflows/<stage>/, scenarios/.
+// fileName names a document that has no name of its own by its file, as the hub does: author/name.
+func fileName(p string) string {
+	p = strings.TrimSuffix(p, path.Ext(p))
+	return path.Join(path.Base(path.Dir(p)), path.Base(p))
+}
+
+// place reads the hub's layout out of a path: parsers/<stage>/, postoverflows/<stage>/, scenarios/,
+// contexts/.
 func place(p string) location {
 	dirs := strings.Split(path.Dir(p), "/")
 	for i, dir := range dirs {
@@ -129,7 +139,9 @@ func place(p string) location {
 			return location{kind: PostOverflow, stage: stage}
 		case "scenarios":
 			return location{kind: Scenario}
-		case "collections", "contexts", "appsec-rules", "appsec-configs":
+		case "contexts":
+			return location{kind: Context}
+		case "collections", "appsec-rules", "appsec-configs":
 			return location{foreign: true}
 		}
 	}

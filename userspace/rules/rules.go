@@ -1,5 +1,5 @@
 // Package rules loads folders of rule files into a compiled set: parsers, post-overflow rules,
-// scenarios and meters.
+// scenarios, contexts of alerts and meters.
 //
 // It reads the hub's layout, where the path says what a document is, and gabion's own, where rules
 // stand together by service. A bad document is left out and reported; the others run.
@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"gabion/userspace/alertcontext"
 	"gabion/userspace/bucket"
 	"gabion/userspace/enrich"
 	"gabion/userspace/expr"
@@ -36,7 +37,8 @@ type Set struct {
 	PostOverflows *parse.Pipeline
 	Scenarios     []*bucket.Scenario // in the order of their files
 	Meters        []*meter.Meter     // in the order of their files; at most meter.MaxInForce, no two of a name
-	Items         []Item             // everything that was loaded: by kind, then in the order of the files
+	Context       *alertcontext.Context
+	Items         []Item // everything that was loaded: by kind, then in the order of the files
 }
 
 // Kind says what a rule is.
@@ -48,6 +50,7 @@ const (
 	PostOverflow Kind = "postoverflow"
 	Scenario     Kind = "scenario"
 	Meter        Kind = "meter"
+	Context      Kind = "context"
 )
 
 // Item describes a loaded rule.
@@ -69,11 +72,14 @@ func Load(sources []Source, deps Deps) (*Set, error) {
 	s := &Set{}
 	s.Parsers = s.pipeline(docs, Parser, deps, &errs)
 	s.PostOverflows = s.pipeline(docs, PostOverflow, deps, &errs)
+	s.loadContexts(docs, deps, &errs)
 	for _, d := range docs {
 		if d.kind != Scenario {
 			continue
 		}
-		sc, err := bucket.Compile(d.doc, bucket.Deps{Expr: deps.Expr, Lib: deps.Lib, Simulated: deps.Simulated, Log: deps.Log})
+		sc, err := bucket.Compile(d.doc, bucket.Deps{
+			Expr: deps.Expr, Lib: deps.Lib, Simulated: deps.Simulated, Context: s.Context, Log: deps.Log,
+		})
 		if err != nil {
 			errs.Add(d.doc.Pos(), err)
 			continue
@@ -83,6 +89,20 @@ func Load(sources []Source, deps Deps) (*Set, error) {
 	}
 	s.loadMeters(docs, &errs)
 	return s, errs.Err()
+}
+
+// loadContexts compiles the contexts of alerts into one.
+func (s *Set) loadContexts(docs []*document, deps Deps, errs *yamlpos.Errors) {
+	var chosen []*yamlpos.Document
+	for _, d := range docs {
+		if d.kind == Context {
+			chosen = append(chosen, d.doc)
+			s.Items = append(s.Items, Item{Kind: Context, Name: d.name, Pos: d.doc.Pos()})
+		}
+	}
+	context, err := alertcontext.Compile(chosen, deps.Expr)
+	errs.Add(yamlpos.Position{}, err)
+	s.Context = context
 }
 
 // loadMeters compiles the meters. The kernel counts under their names, so that a second one of a

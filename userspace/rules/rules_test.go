@@ -16,7 +16,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gabion/scenarios"
+	"gabion/userspace/bucket"
+	"gabion/userspace/decision"
 	"gabion/userspace/enrich"
+	"gabion/userspace/event"
 	"gabion/userspace/expr"
 	"gabion/userspace/exprlib"
 	"gabion/userspace/grok"
@@ -83,17 +86,18 @@ func TestLoadTellsRulesByPathOrByKey(t *testing.T) {
 			"postoverflows/s01-whitelist/d.yaml":   parser("post", ""),
 			"collections/e.yaml":                   "parsers: [x]\n",
 			"hub/parsers/s02-enrich/author/f.yaml": parser("deep", ""),
-			"contexts/g.yaml":                      "context: {}\n",
-		}, []string{"parser deep s02-enrich", "parser raw s00-raw", "parser parse s01-parse", "postoverflow post s01-whitelist", "scenario s"}},
+			"contexts/author/g.yaml":               "context: {}\n",
+		}, []string{"parser deep s02-enrich", "parser raw s00-raw", "parser parse s01-parse", "postoverflow post s01-whitelist", "context author/g", "scenario s"}},
 		{"by service", map[string]string{
 			"ssh/parser.yaml":                       parser("p", "stage: s01-parse\n"),
 			"ssh/rules.yaml":                        scenario("one") + "---\n" + scenario("two"),
+			"ssh/alerts.yaml":                       "name: c\ncontext: {user: [evt.Meta.user]}\n",
 			"ssh/postoverflows/s00-enrich/own.yaml": parser("o", ""),
 			"ssh/test.txtar":                        "-- a --\n",
 			"ssh/README.md":                         "# ssh\n",
 			".git/x.yaml":                           "nonsense",
 			"ssh/.hidden.yaml":                      "nonsense",
-		}, []string{"parser p s01-parse", "postoverflow o s00-enrich", "scenario one", "scenario two"}},
+		}, []string{"parser p s01-parse", "postoverflow o s00-enrich", "context c", "scenario one", "scenario two"}},
 		{"services below a folder called scenarios", map[string]string{
 			"scenarios/ssh/parser.yaml": parser("p", "stage: s01-parse\n"),
 			"scenarios/ssh/brute.yaml":  scenario("s"),
@@ -278,5 +282,33 @@ func TestReadTakesOnlyWhatIsNamedAndKeepsItsPlace(t *testing.T) {
 		if text := strings.Join(got, ", "); text != tt.want {
 			t.Errorf("only %q: %s; want %s", tt.only, text, tt.want)
 		}
+	}
+}
+
+func TestAlertsHaveTheContextOfAllFiles(t *testing.T) {
+	s, err := Load([]Source{{Name: "rules", FS: tree(map[string]string{
+		"contexts/a.yaml":  "context: {user: [evt.Meta.user]}\n",
+		"contexts/b.yaml":  "context: {line: [evt.Line.Raw], user: [evt.Meta.user]}\n",
+		"scenarios/s.yaml": "type: trigger\nname: s\ndescription: d\nfilter: 'true'\n",
+	})}}, deps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	evt := &event.Event{
+		Line: event.Line{Raw: "a line"}, Time: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
+		Meta: event.MakeFields("source_ip", "192.0.2.1", "user", "eve"),
+	}
+	m, err := s.Scenarios[0].Match(evt, evt.Time)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hasher := bucket.NewHasher()
+	out, err := bucket.NewTable(bucket.TableConfig{Hasher: hasher}).Pour(s.Scenarios[0], hasher.ID(s.Scenarios[0], m.Key), m)
+	if err != nil || out == nil {
+		t.Fatal(out, err)
+	}
+	want := []decision.Meta{{Key: "line", Value: `["a line"]`}, {Key: "user", Value: `["eve"]`}}
+	if diff := cmp.Diff(want, out.Overflow.Alert.Meta); diff != "" {
+		t.Errorf("context differs (-want +got):\n%s", diff)
 	}
 }
