@@ -56,7 +56,7 @@ func TestAConditionOfALeakyBucketOverflowsItEarly(t *testing.T) {
 
 func TestAConditionLooksAtABoundedNumberOfEvents(t *testing.T) {
 	h := newHarness(t, TableConfig{})
-	s := mustCompile(t, conditional("condition: len(queue.Queue) > 1000"))
+	s := mustCompile(t, conditional("condition: len(leaky.Queue.Queue) > 1000"))
 	for i := range 1200 {
 		if h.pour(s, at(time.Duration(i), "192.0.2.1")) != nil {
 			t.Fatalf("the queue held more than %d events", maxLooked)

@@ -75,7 +75,7 @@ func TestDeadlinesComeInOrderWhateverWasPostponedOrRemoved(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		table := NewTable(TableConfig{Hasher: NewHasher()})
 		defer table.Close()
-		p := table.population(1, true, 0)
+		p := table.population(&Scenario{number: 1}, true)
 		var in []uint32
 		for step := range rapid.IntRange(0, 200).Draw(t, "operations") {
 			if len(in) == 0 || rapid.Bool().Draw(t, "push") {

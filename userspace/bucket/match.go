@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"sync/atomic"
 	"time"
@@ -24,6 +23,7 @@ type Match struct {
 	scopeValue  string
 	scopeFailed bool
 	cancel      bool
+	accepted    uint64 // slots of the condition that take the event
 
 	distinctFailed bool // counts as new
 }
@@ -126,6 +126,9 @@ func (s *Scenario) Offer(o *Offer) (*Match, error) {
 // matchBucket evaluates what a bucket asks of an event. With a failing distinct the event counts as
 // new, a failing cancel_on cancels nothing.
 func (s *Scenario) matchBucket(m *Match, vars expr.Vars) (err error) {
+	if s.keeps != nil {
+		m.accepted = accepted(s.keeps, m.Event)
+	}
 	if s.distinct != nil {
 		if m.distinct, err = s.distinct.String(vars); err != nil {
 			m.distinctFailed = true
@@ -146,51 +149,4 @@ func detached(evt *event.Event) *event.Event {
 	c := *evt
 	c.Meta, c.Parsed = evt.Meta.Clone(), evt.Parsed.Clone()
 	return &c
-}
-
-// met asks the condition after an event was poured. A failing condition is not met.
-func (s *Scenario) met(t *Table, r *row, m *Match) (bool, error) {
-	events := wholes(t.events(r))
-	queue, leaky := s.view(r.tally(m.replay()), events, mapkey(s, m.Key))
-	ok, err := s.condition.Bool(expr.Vars{Event: events[len(events)-1], Queue: queue, Leaky: leaky})
-	if err != nil {
-		return false, fmt.Errorf("condition: %w", err)
-	}
-	return ok, nil
-}
-
-// wanted asks overflow_filter about an overflow. A failing filter refuses nothing.
-func (s *Scenario) wanted(b tally, events []retained, run event.RuntimeAlert) (bool, error) {
-	if s.overflowFilter == nil {
-		return true, nil
-	}
-	queue, leaky := s.view(b, wholes(events), run.Mapkey)
-	leaky.Ovflw_ts = stamp(b.last)
-	ok, err := s.overflowFilter.Bool(expr.Vars{Queue: queue, Signal: &run, Leaky: leaky})
-	if err != nil {
-		return true, fmt.Errorf("overflow_filter: %w", err)
-	}
-	return ok, nil
-}
-
-func wholes(events []retained) (out []*event.Event) {
-	for i := range events {
-		if events[i].whole != nil {
-			out = append(out, events[i].whole)
-		}
-	}
-	return out
-}
-
-// view is a bucket as expressions see it.
-func (s *Scenario) view(b tally, events []*event.Event, mapkey string) (*expr.Queue, *expr.Leaky) {
-	queue := &expr.Queue{L: s.keep, Queue: events}
-	mode := event.Live
-	if b.replay {
-		mode = event.Replay
-	}
-	return queue, &expr.Leaky{
-		Name: s.Name, Mapkey: mapkey, Mode: mode, Total_count: int(b.total), Queue: queue, Duration: s.lifetime,
-		First_ts: stamp(b.first), Last_ts: stamp(b.last),
-	}
 }

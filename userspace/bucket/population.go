@@ -7,6 +7,7 @@ import (
 
 	"gabion/userspace/bucket/arena"
 	"gabion/userspace/event"
+	"gabion/userspace/expr"
 )
 
 // population is the live buckets of one scenario in one kind of event time, or its blackholes.
@@ -15,7 +16,8 @@ type population struct {
 	replay   bool
 	mute     bool
 	lifetime time.Duration // of a bucket after its last event
-	place    uint32        // in the table's list
+	keeps    *expr.QueueCondition
+	place    uint32 // in the table's list
 	buckets  deadlines
 	bytes    int64
 }
@@ -36,15 +38,15 @@ func (t *Table) clock(replay bool) *clock {
 }
 
 // population returns the buckets of a scenario in one kind of time.
-func (t *Table) population(number uint64, replay bool, lifetime time.Duration) *population {
+func (t *Table) population(s *Scenario, replay bool) *population {
 	c := t.clock(replay)
-	p := c.byScenario[number]
+	p := c.byScenario[s.number]
 	if p == nil {
 		if c.byScenario == nil {
 			c.byScenario = map[uint64]*population{}
 		}
-		p = t.newPopulation(population{number: number, replay: replay, lifetime: lifetime})
-		c.byScenario[number] = p
+		p = t.newPopulation(population{number: s.number, replay: replay, lifetime: s.lifetime, keeps: s.keeps})
+		c.byScenario[s.number] = p
 	}
 	return p
 }
@@ -89,6 +91,7 @@ func (t *Table) drop(n uint32) {
 	for r.retained > 0 {
 		t.dropOldest(r)
 	}
+	t.forget(r, p.keeps)
 	t.charge(-r.seen.size())
 	r.seen.free(t.blocks)
 	p.bytes -= rowSize

@@ -4,6 +4,8 @@ import (
 	"math"
 	"time"
 	"unsafe"
+
+	"gabion/userspace/bucket/arena"
 )
 
 // row counts the events of one scenario and key: a live bucket, or how long a blackhole lasts. It
@@ -19,7 +21,8 @@ type row struct {
 	place    uint32 // in the heap
 	oldest   link   // of the retained events
 	newest   link
-	retained uint32 // how many
+	retained uint32    // how many
+	kept     arena.Ref // what the condition keeps of the queue, 0 while there is nothing
 	seen     values
 }
 

@@ -61,8 +61,10 @@ type Scenario struct {
 	blackhole  time.Duration
 	scope      string
 	filterText string
-	whole      bool // retained events are kept whole
-	writes     bool // an expression writes to the event
+	whole      bool                 // retained events are kept whole
+	keyed      bool                 // the condition reads the bucket's name
+	keeps      *expr.QueueCondition // what the condition needs of the queue; nil: the queue itself
+	writes     bool                 // an expression writes to the event
 
 	filter, groupby, distinct, cancelOn, condition, overflowFilter, scopeExpr *expr.Program
 }
@@ -139,7 +141,13 @@ func (s *Scenario) compile(d *document, c *expr.Compiler) (errs yamlpos.Errors) 
 		*e.to = p
 		s.writes = s.writes || strings.Contains(e.text.Text, "SetMeta") || strings.Contains(e.text.Text, "SetParsed")
 	}
-	s.whole = s.condition != nil || s.overflowFilter != nil && strings.Contains(strings.ToLower(d.Overflow.Text), "queue")
+	if s.condition != nil {
+		s.keyed = strings.Contains(d.Condition.Text, "leaky")
+		if s.kind == kindConditional && d.Capacity == -1 && d.CacheSize == 0 {
+			s.keeps = c.CompileQueue(d.Condition, sourceFields[:])
+		}
+	}
+	s.whole = s.condition != nil && s.keeps == nil || s.overflowFilter != nil && strings.Contains(strings.ToLower(d.Overflow.Text), "queue")
 	return errs
 }
 
@@ -161,6 +169,10 @@ func (d *document) number() uint64 {
 		d.Capacity, d.Leakspeed, d.CacheSize)
 	return binary.LittleEndian.Uint64(h.Sum(nil))
 }
+
+// Incremental reports whether the cost of an event is the same however many the scenario's buckets
+// hold. Only a condition over an unbounded queue that looks at every event of it anew is not.
+func (s *Scenario) Incremental() bool { return s.condition == nil || s.keeps != nil }
 
 // Number identifies the scenario's definition; it does not change with a reload that leaves the
 // definition as it is.

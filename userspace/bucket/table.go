@@ -125,6 +125,9 @@ func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 	t.stats.poured.Add(1)
 	full := r.count(s, m.time)
 	t.retain(r, s, m)
+	if s.keeps != nil {
+		t.note(r, s.keeps, m)
+	}
 	var err error
 	if !full && s.condition != nil {
 		full, err = s.met(t, r, m)
@@ -195,7 +198,7 @@ func (t *Table) add(s *Scenario, id ID, m *Match) uint32 {
 	for t.live >= t.config.MaxBuckets {
 		t.evict(func(p *population) int64 { return int64(p.buckets.len()) })
 	}
-	p := t.population(s.number, m.replay(), s.lifetime)
+	p := t.population(s, m.replay())
 	n := t.newRow()
 	*t.row(n) = row{id: id, first: m.time, last: m.time, of: p.place, limit: newLimiter(s.capacity, m.time)}
 	t.enter(n, p)

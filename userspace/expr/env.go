@@ -35,6 +35,8 @@ type Vars struct {
 type Queue struct {
 	Queue []*event.Event
 	L     int // most events retained
+
+	Kept Kept // for the Rest of a QueueCondition, which does not see Queue
 }
 
 // GetQueue returns the retained events.

@@ -77,6 +77,8 @@ func (v *view) ParseIPSources() []netip.Addr { return v.event.ParseIPSources() }
 type queueView struct {
 	Queue []*view
 	L     int
+
+	kept Kept
 }
 
 // GetQueue returns the retained events.
@@ -86,11 +88,15 @@ func newQueueView(q *Queue) *queueView {
 	if q == nil {
 		return nil
 	}
-	v := &queueView{L: q.L, Queue: make([]*view, len(q.Queue))}
-	for i, e := range q.Queue {
-		v.Queue[i] = newView(e)
+	return &queueView{L: q.L, Queue: views(q.Queue), kept: q.Kept}
+}
+
+func views(events []*event.Event) []*view {
+	out := make([]*view, len(events))
+	for i, e := range events {
+		out[i] = newView(e)
 	}
-	return v
+	return out
 }
 
 // leakyView is a bucket's state as the machine sees it. The names are those of Leaky.
