@@ -60,7 +60,7 @@ type Engine struct {
 	work   chan *job // jobs with events, for the workers
 
 	// deliver is nil in a live engine. A replay reads every job from it, in input order, and takes
-	// the alerts once the job is finished; neither Sink nor Done is called then.
+	// the alerts once the job is finished; Sink is not called then, and the reader calls done.
 	deliver chan *job
 
 	steps parse.Trace // of the tracer, nil without one

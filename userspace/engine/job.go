@@ -22,6 +22,7 @@ type job struct {
 	parts  []part        // by shard
 	left   atomic.Int32  // parts that the shards have not finished
 	finish func()        // called once, by whoever brings left to zero
+	done   func()        // of the batch: no event of it is used any more
 
 	finished chan struct{} // in a replay: closed when the alerts are complete
 }
@@ -62,10 +63,11 @@ type raised struct {
 func byPosition(a, b raised) int { return a.at.compare(b.at) }
 
 func newJob(rules *ruleset, b source.Batch, shards int) *job {
-	j := &job{rules: rules, events: b.Events, parsed: make(chan struct{}), parts: make([]part, shards), finish: b.Done}
-	if j.finish == nil {
-		j.finish = func() {}
+	j := &job{rules: rules, events: b.Events, parsed: make(chan struct{}), parts: make([]part, shards), done: b.Done}
+	if j.done == nil {
+		j.done = func() {}
 	}
+	j.finish = j.done
 	return j
 }
 

@@ -70,7 +70,9 @@ func Replay(ctx context.Context, set *rules.Set, profiles *profile.Profiles, r i
 		var id int64
 		for j := range e.deliver {
 			<-j.finished
-			for _, a := range j.alerts() {
+			alerts := j.alerts()
+			j.done()
+			for _, a := range alerts {
 				id++
 				a.ID = id
 				if !stopped && !yield(a, nil) {
@@ -96,6 +98,7 @@ type feeder struct {
 	engine *Engine
 	lines  *lineReader
 	opts   ReplayOptions
+	events source.Pool
 	labels map[string]string
 }
 
@@ -111,9 +114,9 @@ func (f *feeder) run(ctx context.Context, ended chan<- error) {
 		if err = context.Cause(ctx); err != nil {
 			break
 		}
-		var b source.Batch
-		if b, err = f.batch(); len(b.Events) > 0 {
-			if emitErr := f.engine.Emit(b); emitErr != nil {
+		slab := f.events.Slab()
+		if err = f.fill(slab); slab.Len() > 0 {
+			if emitErr := f.engine.Emit(slab.Batch(nil)); emitErr != nil {
 				err = emitErr
 			}
 		}
@@ -128,22 +131,21 @@ func (f *feeder) run(ctx context.Context, ended chan<- error) {
 	ended <- err
 }
 
-// batch reads the next lines; the error is that of the reader.
-func (f *feeder) batch() (b source.Batch, err error) {
+// fill reads the next lines; the error is that of the reader.
+func (f *feeder) fill(slab *source.Slab) error {
 	module := f.opts.Module
 	if module == "" {
 		module = "file"
 	}
-	for size := 0; len(b.Events) < replayBatch && size < replayBytes; {
+	for size := 0; slab.Len() < replayBatch && size < replayBytes; {
 		line, err := f.lines.next()
 		if err != nil {
-			return b, err
+			return err
 		}
 		size += len(line)
-		b.Events = append(b.Events, &event.Event{
-			ExpectMode: event.Replay, Process: true, Time: f.opts.Now,
-			Line: event.Line{Raw: line, Src: f.opts.File, Time: f.opts.Now, Labels: f.labels, Process: true, Module: module},
-		})
+		evt := slab.Next()
+		evt.ExpectMode, evt.Process, evt.Time = event.Replay, true, f.opts.Now
+		evt.Line = event.Line{Raw: line, Src: f.opts.File, Time: f.opts.Now, Labels: f.labels, Process: true, Module: module}
 	}
-	return b, nil
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -26,9 +27,12 @@ func TestLinesAreCutAsLogsAreWritten(t *testing.T) {
 		{"a line at the limit", long + "\nb\n", []string{long, "b"}, 0},
 		{"a line above it is cut", long + "yz\nb\n", []string{long, "b"}, 1},
 		{"a long last line", long + long, []string{long}, 1},
+		{"a long line and one without an end", long + long + "\nb", []string{long, "b"}, 1},
+		{"a long line that ends the log", long + "x\n", []string{long}, 1},
+		{"lines after a long one", long + "\n" + strings.Repeat("ab\n", 100_000), append([]string{long}, slices.Repeat([]string{"ab"}, 100_000)...), 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := newLineReader(iotest.HalfReader(strings.NewReader(tt.input)))
+			l := newLineReader(iotest.DataErrReader(iotest.HalfReader(strings.NewReader(tt.input))))
 			var got []string
 			for {
 				line, err := l.next()
@@ -44,6 +48,23 @@ func TestLinesAreCutAsLogsAreWritten(t *testing.T) {
 				t.Errorf("cut %d lines, want %d; lines (-want +got):\n%.400s", l.cut, tt.cut, diff)
 			}
 		})
+	}
+}
+
+// lazyReader gives nothing, and no reason for it.
+type lazyReader struct{}
+
+func (lazyReader) Read([]byte) (int, error) { return 0, nil }
+
+func TestAReaderThatGivesNothingEndsTheLog(t *testing.T) {
+	l := newLineReader(io.MultiReader(strings.NewReader("a\nb"), lazyReader{}))
+	for _, want := range []string{"a", "b"} {
+		if got, err := l.next(); got != want || err != nil {
+			t.Errorf("line %q, error %v; want %q", got, err, want)
+		}
+	}
+	if _, err := l.next(); !errors.Is(err, io.ErrNoProgress) {
+		t.Errorf("error %v, want %v", err, io.ErrNoProgress)
 	}
 }
 

@@ -138,3 +138,12 @@ func (e *Event) ParseIPSources() []netip.Addr {
 	}
 	return out
 }
+
+// Reset empties the event and keeps the memory of its fields for the next one.
+func (e *Event) Reset() {
+	parsed, enriched, meta := e.Parsed, e.Enriched, e.Meta
+	for _, f := range []*Fields{&parsed, &enriched, &meta} {
+		f.Reset()
+	}
+	*e = Event{Parsed: parsed, Enriched: enriched, Meta: meta}
+}

@@ -163,8 +163,14 @@ func (f *Fields) Clone() Fields {
 	return Fields{tags: f.tags, list: slices.Clone(f.list), index: maps.Clone(f.index)}
 }
 
-// Reset removes all fields and keeps the memory for the next event.
+// keptFields bounds the memory that is kept for the next event: few events have more.
+const keptFields = 64
+
+// Reset removes all fields and keeps the memory for the next event, unless it is much.
 func (f *Fields) Reset() {
+	if cap(f.list) > keptFields {
+		f.list = nil
+	}
 	clear(f.list)
 	*f = Fields{list: f.list[:0]}
 }

@@ -15,8 +15,9 @@ type Batch struct {
 	Events []*event.Event
 
 	// Done may be nil. The receiver calls it exactly once, from any goroutine, after every event
-	// of the batch has gone through parsers and scenarios: from then on the source may save its
-	// position. Batches may be done in another order than they were emitted.
+	// of the batch has gone through parsers and scenarios, and uses no event any more: from then on
+	// the source may save its position and use the events again. Batches may be done in another
+	// order than they were emitted.
 	Done func()
 }
 

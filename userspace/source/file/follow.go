@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,9 +18,6 @@ const (
 	// batchLines bounds a batch: small enough to spread over workers, large enough that handing it
 	// over costs nothing per line.
 	batchLines = 512
-
-	// eventChunk is how many events are allocated together, and so how many one of them keeps alive.
-	eventChunk = 32
 
 	// turnBlocks is how much is read of one file before the others have their turn.
 	turnBlocks = 8
@@ -50,6 +46,7 @@ type follower struct {
 	joint   *offsets.Update           // not nil: what is noted is one step
 	names   map[string]*tail          // where a write to a file is reported
 	buf     []byte
+	events  source.Pool
 
 	stopped atomic.Bool // Run is over: nobody else saves
 }
@@ -219,8 +216,11 @@ func (f *follower) deliver(t *tail, block string, final bool) (more bool, err er
 	base := t.pos
 	c := &cutter{text: block[base.Context():], max: f.cfg.MaxLine, skip: base.Skip}
 	for {
-		events := f.events(t, c, final)
-		if len(events) == 0 && base.Offset+int64(c.used) == t.pos.Offset {
+		slab := f.events.Slab()
+		f.addEvents(slab, t, c, final)
+		n := slab.Len()
+		if n == 0 && base.Offset+int64(c.used) == t.pos.Offset {
+			slab.Drop()
 			break
 		}
 		next := base.Advance(block, c.used, c.skip)
@@ -228,16 +228,17 @@ func (f *follower) deliver(t *tail, block string, final bool) (more bool, err er
 		e := t.entry(f.kind)
 		e.Pos = next
 		done := f.acks.Add(offsets.Update{{Entry: e}})
-		if len(events) == 0 {
+		if n == 0 {
 			t.pos = next
+			slab.Drop()
 			done()
 			break
 		}
-		if err := f.emit(source.Batch{Events: events, Done: done}); err != nil {
+		if err := f.emit(slab.Batch(done)); err != nil {
 			return false, fmt.Errorf("%w: %w", errClosing, err)
 		}
 		t.pos = next
-		f.count.lines.Add(uint64(len(events)))
+		f.count.lines.Add(uint64(n))
 	}
 	f.count.cut.Add(uint64(c.long))
 	full := len(block) == len(f.buf)
@@ -245,13 +246,10 @@ func (f *follower) deliver(t *tail, block string, final bool) (more bool, err er
 	return !t.drained, nil
 }
 
-// events makes the next batch of events of a block.
-func (f *follower) events(t *tail, c *cutter, final bool) []*event.Event {
-	var out []*event.Event
-	var chunk []event.Event
+// addEvents makes events of the next lines of a block.
+func (f *follower) addEvents(slab *source.Slab, t *tail, c *cutter, final bool) {
 	now := f.cfg.Now()
-	left := strings.Count(c.text[c.used:], "\n") + 1
-	for len(out) < batchLines {
+	for slab.Len() < batchLines {
 		line, ok := c.next()
 		if !ok && final {
 			line, ok = c.last()
@@ -259,17 +257,10 @@ func (f *follower) events(t *tail, c *cutter, final bool) []*event.Event {
 		if !ok {
 			break
 		}
-		if len(chunk) == 0 {
-			chunk = make([]event.Event, min(left, eventChunk))
-			left -= len(chunk)
-		}
-		e := &chunk[0]
-		chunk = chunk[1:]
+		e := slab.Next()
 		e.Type, e.ExpectMode, e.Process, e.Time = event.Log, event.Live, true, now
 		e.Line = event.Line{Raw: line, Src: t.path, Time: now, Labels: f.cfg.Labels, Process: true, Module: "file"}
-		out = append(out, e)
 	}
-	return out
 }
 
 // finish delivers the half line at the end of a rotated file that has come to rest, and closes the
