@@ -3,86 +3,98 @@ package enrich
 import (
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gabion/userspace/event"
 )
 
-// layout is a date format, and one character that tells quickly whether a text can have it.
-type layout struct {
-	format string
-	at     int
-	sign   byte
-}
-
-// layouts are tried in this order; the first that fits wins. Go's rules apply: seconds may have a
-// fraction that the layout does not show, and a date without a zone is UTC.
-var layouts = []layout{
-	{time.RFC3339, 4, '-'},
-	{"02/Jan/2006:15:04:05 -0700", 2, '/'},
-	{"Mon Jan 2 15:04:05 2006", 3, ' '},
-	{"02-Jan-2006 15:04:05 europe/paris", 2, '-'},
-	{"01/02/2006 15:04:05", 2, '/'},
-	{"2006-01-02 15:04:05.999999999 -0700 MST", 4, '-'},
-	{"Jan  2 15:04:05", 3, ' '},
-	{"Mon Jan 02 15:04:05.000000 2006", 3, ' '},
-	{"2006/01/02", 4, '/'},
-	{"2006/01/02 15:04", 4, '/'},
-	{"2006-01-02", 4, '-'},
-	{"2006-01-02 15:04", 4, '-'},
-	{"2006/01/02 15:04:05", 4, '/'},
-	{"2006-01-02 15:04:05", 4, '-'},
-	{"2006-01-02T15:04:05", 4, '-'},
-}
-
 // maxDate bounds the text that is tried: no date is longer.
 const maxDate = 128
 
-// dates reads the dates of log lines.
+// dates reads the dates of log lines. Lines of one moment carry the same text, so it remembers what
+// texts it has read: reading depends on nothing but the text, the format and, for a date without a
+// year, the present one.
 type dates struct {
-	now func() time.Time
+	now  func() time.Time
+	read [readSlots]atomic.Pointer[readDate]
 }
+
+// readSlots is the number of texts that are remembered, by hash.
+const readSlots = 64
+
+// readDate is a text that was read as a date.
+type readDate struct {
+	text, format string
+	at           time.Time // without a year as it was read
+	year         int       // that was added; 0 when the text has its own
+	marshaled    string    // at, with the year, in RFC 3339
+}
+
+func newDates(now func() time.Time) *dates { return &dates{now: now} }
 
 // parse stores the time that value tells as MarshaledTime. In a replay it is the event's time as
 // well. A text that is no date gives the present.
-func (d dates) parse(value string, evt *event.Event) error {
-	t, ok := d.read(value, evt.StrTimeFormat)
-	if !ok {
-		t = d.now().UTC()
-	} else if evt.ExpectMode == event.Replay {
-		evt.Time = t
+func (d *dates) parse(value string, evt *event.Event) error {
+	slot := d.slot(value)
+	known := slot.Load()
+	if known == nil || known.text != value || known.format != evt.StrTimeFormat || known.year != 0 && known.year != d.year() {
+		if known = d.interpret(value, evt.StrTimeFormat); known == nil {
+			evt.Enriched.Set("MarshaledTime", d.now().UTC().Format(time.RFC3339Nano))
+			return nil
+		}
+		slot.Store(known)
 	}
-	evt.Enriched.Set("MarshaledTime", t.Format(time.RFC3339Nano))
+	if evt.ExpectMode == event.Replay {
+		evt.Time = known.at
+	}
+	evt.Enriched.Set("MarshaledTime", known.marshaled)
 	return nil
 }
 
-// read parses value in the format of its own, when there is one, then in the known ones.
-func (d dates) read(value, format string) (time.Time, bool) {
-	if value == "" || len(value) > maxDate {
+// slot returns the place of a text. Dates of one source differ in their last figures.
+func (d *dates) slot(text string) *atomic.Pointer[readDate] {
+	hash := uint32(len(text))
+	for i := max(len(text)-12, 0); i < len(text); i++ {
+		hash = hash*31 + uint32(text[i])
+	}
+	return &d.read[(hash^hash>>6)%readSlots]
+}
+
+func (d *dates) year() int { return d.now().UTC().Year() }
+
+// interpret reads a text as a date, or returns nil.
+func (d *dates) interpret(text, format string) *readDate {
+	t, ok := readText(text, format)
+	if !ok {
+		return nil
+	}
+	r := &readDate{text: strings.Clone(text), format: strings.Clone(format)} // not the block of the log
+	if t.Year() == 0 {
+		r.year = d.year()
+		t = t.AddDate(r.year, 0, 0)
+	}
+	r.at, r.marshaled = t, t.Format(time.RFC3339Nano)
+	return r
+}
+
+// readText reads a text in a format of its own, when there is one, then in the layouts that its shape
+// allows, then as a number.
+func readText(text, format string) (time.Time, bool) {
+	if text == "" || len(text) > maxDate {
 		return time.Time{}, false
 	}
 	if format != "" {
-		if t, err := time.Parse(format, value); err == nil && !t.IsZero() {
-			return d.withYear(t), true
+		if t, err := time.Parse(format, text); err == nil && !t.IsZero() {
+			return t, true
 		}
 	}
-	for _, l := range layouts {
-		if len(value) <= l.at || value[l.at] != l.sign {
-			continue
-		}
-		if t, err := time.Parse(l.format, value); err == nil && !t.IsZero() {
-			return d.withYear(t), true
+	for _, layout := range allowed(text) {
+		if t, err := time.Parse(layout, text); err == nil && !t.IsZero() {
+			return t, true
 		}
 	}
-	return readUnix(value)
-}
-
-// withYear adds the present year to a date that has none.
-func (d dates) withYear(t time.Time) time.Time {
-	if t.Year() == 0 {
-		return t.AddDate(d.now().UTC().Year(), 0, 0)
-	}
-	return t
+	return readUnix(text)
 }
 
 // readUnix reads seconds since 1970; a fraction is dropped. Numbers too large for seconds of any

@@ -36,7 +36,7 @@ func Methods(deps Deps) map[string]Method {
 	}
 	p := &places{databases: deps.Geo, log: deps.Log}
 	return map[string]Method{
-		"ParseDate":     dates{now: deps.Now}.parse,
+		"ParseDate":     newDates(deps.Now).parse,
 		"reverse_dns":   names{deps.DNS}.reverse,
 		"UnmarshalJSON": unmarshalJSON,
 		"GeoIpCity":     p.city,

@@ -75,31 +75,6 @@ func TestParseDateLeavesTimeOfLiveEvents(t *testing.T) {
 	}
 }
 
-// TestLayoutSigns checks that the quick look never rejects a text of the layout.
-func TestLayoutSigns(t *testing.T) {
-	for _, l := range layouts {
-		for _, at := range []time.Time{clock(), time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC)} {
-			if text := at.Format(l.format); text[l.at] != l.sign {
-				t.Errorf("%q has %q at %d, not %q", text, text[l.at], l.at, l.sign)
-			}
-		}
-	}
-}
-
-func FuzzParseDate(f *testing.F) {
-	for _, l := range layouts {
-		f.Add(l.format, "")
-	}
-	f.Add("1700000000.5", "2006")
-	f.Fuzz(func(t *testing.T, in, format string) {
-		d := dates{now: clock}
-		got, ok := d.read(in, format)
-		if ok && got.IsZero() {
-			t.Errorf("%q gives the zero time", in)
-		}
-	})
-}
-
 func TestUnmarshalJSON(t *testing.T) {
 	m := Methods(Deps{Now: clock})["UnmarshalJSON"]
 	evt := &event.Event{Line: event.Line{Raw: `{"a":{"b":[1,"x"]}}`}}
