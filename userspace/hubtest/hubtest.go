@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gabion/userspace/grok"
 	"gabion/userspace/hub"
 )
 
@@ -84,7 +85,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := runner{options: o, names: names, results: make([]Result, len(names))}
+	r := runner{options: o, names: names, results: make([]Result, len(names)), patterns: grok.NewSet()}
 	var workers sync.WaitGroup
 	for range max(o.Workers, 1) {
 		workers.Go(func() { r.run(ctx) })
@@ -133,6 +134,9 @@ type runner struct {
 	next    atomic.Int64
 	results []Result
 	tell    sync.Mutex // held while Progress or Dump runs
+
+	// patterns is copied by every test. The copies build together what their patterns have in common.
+	patterns *grok.Set
 }
 
 // run takes one test after the other until there are no more or ctx is done. It owns the results
@@ -143,7 +147,7 @@ func (r *runner) run(ctx context.Context) {
 		if i >= len(r.names) {
 			return
 		}
-		t := test{options: &r.options, name: r.names[i], dir: filepath.Join(r.options.Root, Dir, r.names[i])}
+		t := test{options: &r.options, name: r.names[i], dir: filepath.Join(r.options.Root, Dir, r.names[i]), patterns: r.patterns}
 		r.results[i] = t.run()
 		r.tell.Lock()
 		if r.options.Progress != nil {

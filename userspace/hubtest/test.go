@@ -29,13 +29,14 @@ type State struct {
 
 // test is one test that is being run. It belongs to one goroutine.
 type test struct {
-	options *Options
-	name    string
-	dir     string
-	config  *config
-	log     []byte
-	lib     *exprlib.Lib
-	state   *State // nil until the log was run
+	options  *Options
+	name     string
+	dir      string
+	patterns *grok.Set
+	config   *config
+	log      []byte
+	lib      *exprlib.Lib
+	state    *State // nil until the log was run
 }
 
 // run runs the test and judges it.
@@ -114,7 +115,7 @@ func (t *test) load(sources []rules.Source, data dirs, now time.Time) (*rules.Se
 		}
 	}
 	return rules.Load(sources, rules.Deps{
-		Expr: expr.NewCompiler(t.lib.Functions()...), Lib: t.lib, Patterns: grok.NewSet(), Log: log, Now: clock,
+		Expr: expr.NewCompiler(t.lib.Functions()...), Lib: t.lib, Patterns: t.patterns, Log: log, Now: clock,
 		Methods: enrich.Methods(enrich.Deps{Now: clock, Geo: databases, Log: log}),
 	})
 }
