@@ -20,6 +20,7 @@ import (
 	"gabion/userspace/exprlib"
 	"gabion/userspace/geo"
 	"gabion/userspace/grok"
+	"gabion/userspace/hub"
 	"gabion/userspace/meter"
 	"gabion/userspace/profile"
 	"gabion/userspace/rules"
@@ -112,7 +113,12 @@ func ruleSources(cfg *config.Config) ([]rules.Source, error) {
 		case !info.IsDir():
 			errs.Add(place(cfg, dir), fmt.Errorf("read rules: %s is not a directory", dir))
 		default:
-			out = append(out, rules.Source{Name: dir, FS: os.DirFS(dir)})
+			source, err := hub.OpenRules(dir)
+			if err != nil {
+				errs.Add(place(cfg, dir), err)
+				continue
+			}
+			out = append(out, source)
 		}
 	}
 	return out, errs.Err()

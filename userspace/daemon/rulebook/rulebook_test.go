@@ -1,7 +1,10 @@
 package rulebook
 
 import (
+	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -65,6 +68,33 @@ func TestAConnectionLimitWithoutItsMeterIsAFault(t *testing.T) {
 	}
 	if !found {
 		t.Errorf("faults %v lack %q", book.Faults, want)
+	}
+}
+
+func TestOfAHubOnlyTheRulesAreRead(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"collections/ann/shop.yaml":    "parsers: [ann/none]\n",
+		"docker/compose.yaml":          "services: {}\n",
+		"contexts/ann/shop.yaml":       "context: {user: [evt.Meta.user]}\n",
+		"scenarios/ann/shop-bf.yaml":   "type: trigger\nname: ann/shop-bf\ndescription: d\nfilter: 'true'\n",
+		"appsec-rules/ann/a-rule.yaml": "rules: []\n",
+	} {
+		name = filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	book, err := load(t, "rules: {embedded: false, dirs: ["+dir+"]}\n")
+	if err != nil || len(book.Faults) > 0 {
+		t.Fatal(err, book.Faults)
+	}
+	var got []string
+	for _, i := range book.Rules.Items {
+		got = append(got, string(i.Kind)+" "+i.Name)
+	}
+	if diff := cmp.Diff([]string{"context ann/shop", "scenario ann/shop-bf"}, got); diff != "" {
+		t.Errorf("rules differ (-want +got):\n%s", diff)
 	}
 }
 
