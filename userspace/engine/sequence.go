@@ -7,9 +7,10 @@ const maxRounds = 4
 // runSequencer takes the jobs in input order, waits until each is parsed and gives its parts to
 // the shards. It ends, and closes the shards' queues, when order is closed and drained.
 func (e *Engine) runSequencer() {
+	w := worker{engine: e}
 	for j := range e.order {
 		<-j.parsed
-		e.conduct(j)
+		e.conduct(&w, j)
 		if e.deliver != nil && !j.reload {
 			e.deliver <- j
 		}
@@ -19,10 +20,10 @@ func (e *Engine) runSequencer() {
 	}
 }
 
-// conduct gives a job to the shards, and then what it leads to.
-func (e *Engine) conduct(j *job) {
+// conduct gives a job to the shards, and then what it leads to, which w matches.
+func (e *Engine) conduct(w *worker, j *job) {
 	if j.rules.feedsBack && !j.reload {
-		e.dispatchRounds(j)
+		e.dispatchRounds(w, j)
 	} else {
 		e.dispatch(j)
 	}
@@ -52,7 +53,9 @@ func (e *Engine) dispatch(j *job) {
 // dispatchRounds dispatches a job and then, round by round, the overflows that it raised and that
 // are fed back. It waits for the shards in between: what an overflow leads to happens before the
 // next batch, for any number of shards.
-func (e *Engine) dispatchRounds(j *job) {
+func (e *Engine) dispatchRounds(w *worker, j *job) {
+	w.use(j.rules)
+	defer w.flush()
 	last := j.finish
 	step := make(chan struct{}, 1)
 	j.finish = func() { step <- struct{}{} }
@@ -65,7 +68,7 @@ func (e *Engine) dispatchRounds(j *job) {
 			break
 		}
 		for i, r := range again {
-			e.offer(j, r.event, position{round: round, event: i})
+			w.offer(j, r.event, position{round: round, event: i})
 		}
 	}
 	last()

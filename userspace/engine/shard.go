@@ -7,6 +7,7 @@ import (
 	"gabion/userspace/bucket"
 	"gabion/userspace/decision"
 	"gabion/userspace/event"
+	"gabion/userspace/parse"
 )
 
 // expireEvery is how often a live shard ends buckets that leaked empty. Pouring looks at the time
@@ -20,6 +21,9 @@ type shard struct {
 	in     chan *job
 	take   func(*job) // puts a job into in; in a walk it does it at once
 	table  *bucket.Table
+
+	rules *ruleset      // of the overflow before
+	post  *parse.Runner // of their post-overflow rules
 }
 
 // run pours the shard's parts of jobs in order. It ends when in is closed and drained. A live shard
@@ -89,7 +93,11 @@ func (s *shard) pour(j *job, to *part, p *pour) (err error) {
 // returns nil when a rule whitelisted the overflow.
 func (s *shard) conclude(r *ruleset, overflow *event.Event) []*decision.Alert {
 	e := s.engine
-	e.runPipeline(r.set.PostOverflows, r.post, overflow)
+	if s.rules != r {
+		s.rules, s.post = r, r.set.PostOverflows.NewRunner(e.steps)
+	}
+	e.runPipeline(s.post, r.post, overflow)
+	s.post.Flush()
 	if overflow.Overflow.Whitelisted || overflow.Whitelisted {
 		e.count.whitelistedOverflows.Add(1)
 		e.concluded(overflow, nil, nil)

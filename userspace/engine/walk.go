@@ -29,7 +29,10 @@ type Tracer interface {
 // Walk runs events through the rules of a configuration one at a time, each to its end before the
 // next begins, and lets somebody watch. It is the engine with one worker and one shard, all of it on
 // the goroutine of the caller, to which it belongs.
-type Walk struct{ engine *Engine }
+type Walk struct {
+	engine *Engine
+	worker worker
+}
 
 // NewWalk returns a walk. Workers, Shards and Sink of the configuration do not count.
 func NewWalk(config Config, tracer Tracer) *Walk {
@@ -38,7 +41,7 @@ func NewWalk(config Config, tracer Tracer) *Walk {
 	for _, s := range e.shards {
 		s.take = s.do
 	}
-	return &Walk{e}
+	return &Walk{engine: e, worker: worker{engine: e}}
 }
 
 // Event runs one event and returns the alerts it led to, with their decisions. Once the walk is
@@ -49,8 +52,8 @@ func (w *Walk) Event(evt *event.Event) ([]*decision.Alert, error) {
 		return nil, ErrClosed
 	}
 	j := newJob(e.rules, source.Batch{Events: []*event.Event{evt}}, len(e.shards))
-	e.process(j)
-	e.conduct(j)
+	w.worker.process(j)
+	e.conduct(&w.worker, j)
 	return j.alerts(), nil
 }
 

@@ -9,54 +9,90 @@ import (
 	"gabion/userspace/parse"
 )
 
-// runWorker parses jobs and matches their events. It ends when work is closed and drained.
+// worker parses events and matches them. It counts by itself and adds that up after each job, so
+// that workers do not meet at the counters with every event. It belongs to one goroutine.
+type worker struct {
+	engine  *Engine
+	rules   *ruleset // of the job before
+	parsers *parse.Runner
+	count   tally
+	matches []uint64 // by place of the scenario
+	found   []*scenarioRule
+}
+
+// tally counts what became of the events of a job.
+type tally struct{ lines, parsed, unparsed, whitelisted, undated uint64 }
+
+// runWorker works on jobs. It ends when work is closed and drained.
 func (e *Engine) runWorker() {
+	w := worker{engine: e}
 	for j := range e.work {
-		e.process(j)
+		w.process(j)
 	}
 }
 
 // process parses the events of a job and matches them.
-func (e *Engine) process(j *job) {
+func (w *worker) process(j *job) {
+	w.use(j.rules)
 	for i, evt := range j.events {
-		if e.parse(j.rules, evt) {
-			e.offer(j, evt, position{event: i})
+		if w.parse(evt) {
+			w.offer(j, evt, position{event: i})
 		}
 	}
+	w.flush()
 	j.events = nil
 	close(j.parsed)
 }
 
+func (w *worker) use(r *ruleset) {
+	if w.rules != r {
+		w.rules, w.parsers, w.matches = r, r.set.Parsers.NewRunner(w.engine.steps), make([]uint64, len(r.rules))
+	}
+}
+
+// flush makes what was counted part of the engine's statistics.
+func (w *worker) flush() {
+	c := &w.engine.count
+	c.lines.Add(w.count.lines)
+	c.parsed.Add(w.count.parsed)
+	c.unparsed.Add(w.count.unparsed)
+	c.whitelisted.Add(w.count.whitelisted)
+	c.undated.Add(w.count.undated)
+	w.count = tally{}
+	for place, n := range w.matches {
+		if n > 0 {
+			w.rules.rules[place].count.matches.Add(n)
+			w.matches[place] = 0
+		}
+	}
+	w.parsers.Flush()
+}
+
 // parse runs an event through the parsers and reports whether scenarios are to see it.
-func (e *Engine) parse(r *ruleset, evt *event.Event) bool {
-	e.count.lines.Add(1)
+func (w *worker) parse(evt *event.Event) bool {
+	w.count.lines++
 	if evt.Time.IsZero() {
 		evt.Time = evt.Line.Time
 	}
 	if evt.Time.IsZero() {
-		evt.Time = e.config.Now().UTC()
+		evt.Time = w.engine.config.Now().UTC()
 	}
-	ok := e.runPipeline(r.set.Parsers, r.parsers, evt)
+	ok := w.engine.runPipeline(w.parsers, w.rules.parsers, evt)
 	switch {
 	case !ok, !evt.Process:
-		e.count.unparsed.Add(1)
+		w.count.unparsed++
 		return false
 	case evt.Whitelisted:
-		e.count.whitelisted.Add(1)
+		w.count.whitelisted++
 		return false
 	}
-	e.count.parsed.Add(1)
+	w.count.parsed++
 	return true
 }
 
 // runPipeline reports whether the event went through the pipeline without an error.
-func (e *Engine) runPipeline(p *parse.Pipeline, c *ruleCounters, evt *event.Event) bool {
-	var fault error
-	panicked := func() (err error) {
-		defer recovered(&err)
-		fault = p.RunTraced(evt, e.steps)
-		return nil
-	}()
+func (e *Engine) runPipeline(x *parse.Runner, c *ruleCounters, evt *event.Event) bool {
+	fault, panicked := runGuarded(x, evt)
 	if panicked != nil {
 		e.failed(c, panicked)
 	}
@@ -64,6 +100,11 @@ func (e *Engine) runPipeline(p *parse.Pipeline, c *ruleCounters, evt *event.Even
 		c.errors.Add(1) // the pipeline logged it
 	}
 	return panicked == nil && fault == nil
+}
+
+func runGuarded(x *parse.Runner, evt *event.Event) (fault, panicked error) {
+	defer recovered(&panicked)
+	return x.Run(evt), nil
 }
 
 // recovered turns a panic into an error: one event that a rule cannot stand must not end the daemon.
@@ -74,17 +115,20 @@ func recovered(err *error) {
 }
 
 // offer matches an event against the scenarios that may want it and adds what counts to the job.
-func (e *Engine) offer(j *job, evt *event.Event, at position) {
+func (w *worker) offer(j *job, evt *event.Event, at position) {
 	when, ok := bucket.Time(evt)
 	if !ok || evt.ExpectMode == event.Replay && evt.MarshaledTime == "" {
-		e.count.undated.Add(1)
+		w.count.undated++
 	}
 	if !ok {
 		return
 	}
-	var buf [32]*scenarioRule
-	offer := bucket.NewOffer(evt, when)
-	for _, rule := range j.rules.index.candidates(evt, buf[:0]) {
+	w.found = w.rules.index.candidates(evt, w.found[:0])
+	if len(w.found) == 0 {
+		return
+	}
+	e, offer := w.engine, bucket.NewOffer(evt, when)
+	for _, rule := range w.found {
 		m, err := match(rule, offer)
 		if e.config.tracer != nil {
 			e.config.tracer.Offered(rule.Scenario, evt, m, err)
@@ -95,7 +139,7 @@ func (e *Engine) offer(j *job, evt *event.Event, at position) {
 		if m == nil {
 			continue
 		}
-		rule.count.matches.Add(1)
+		w.matches[rule.place]++
 		at.rule = rule.place
 		j.add(pour{rule: rule, id: e.hasher.ID(rule.Scenario, m.Key), match: m, at: at})
 	}

@@ -76,19 +76,26 @@ func (r *run) applyGrok(n *node) (bool, error) {
 	}
 	p := n.grok.pattern
 	if !ok || !p.Match(text, &r.match) {
-		r.tell(n, StepGrok, false, n.grok.input(), text, nil)
+		r.tellGrok(n, false, text)
 		return false, nil
 	}
 	for i, key := range n.grok.names {
 		r.evt.Parsed.SetKey(key, r.match.Get(i))
 	}
-	r.tell(n, StepGrok, true, n.grok.input(), text, nil)
+	r.tellGrok(n, true, text)
 	for _, s := range n.grok.statics {
 		if err := r.apply(n, s); err != nil {
 			return true, err
 		}
 	}
 	return true, nil
+}
+
+// tellGrok tells the trace, if there is one, whether the pattern matches the text.
+func (r *run) tellGrok(n *node, ok bool, text string) {
+	if r.trace != nil {
+		r.tell(n, StepGrok, ok, n.grok.input(), text, nil)
+	}
 }
 
 // input names what the pattern is matched with.

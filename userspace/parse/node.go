@@ -10,6 +10,7 @@ import (
 type node struct {
 	name      string
 	stage     string
+	place     int // among all nodes of the pipeline
 	depth     int // nodes it lies in
 	pos       yamlpos.Position
 	filter    *expr.Program
@@ -34,11 +35,8 @@ func (r *run) process(n *node) (bool, error) {
 		r.tell(n, StepDone, false, "", "", nil)
 		return false, nil
 	}
-	n.counters.hits.Add(1)
 	ok, err := r.body(n)
-	if ok && err == nil {
-		n.counters.ok.Add(1)
-	}
+	r.count(n, ok && err == nil)
 	r.tell(n, StepDone, ok && err == nil, "", "", err)
 	return ok, err
 }

@@ -20,10 +20,11 @@ import (
 // Pipeline is a set of compiled parsers. It is safe for concurrent use: each call of Run works on
 // an event of its own.
 type Pipeline struct {
-	stages []stage
-	log    *slog.Logger
-	now    func() time.Time
-	runs   sync.Pool
+	stages  []stage
+	nodes   int // in all stages, with those inside others
+	log     *slog.Logger
+	now     func() time.Time
+	runners sync.Pool
 }
 
 // stage is the nodes that run at one stage, in order.
@@ -34,7 +35,7 @@ type stage struct {
 
 func newPipeline(deps Deps) *Pipeline {
 	p := &Pipeline{log: deps.Log, now: deps.Now}
-	p.runs.New = func() any { return &run{p: p} }
+	p.runners.New = func() any { return p.NewRunner(nil) }
 	return p
 }
 
@@ -45,6 +46,16 @@ func (p *Pipeline) add(n *node) {
 	}
 	s := &p.stages[len(p.stages)-1]
 	s.nodes = append(s.nodes, n)
+	p.number(n)
+}
+
+// number gives a node and those inside it their places among all nodes.
+func (p *Pipeline) number(n *node) {
+	n.place = p.nodes
+	p.nodes++
+	for _, c := range n.children {
+		p.number(c)
+	}
 }
 
 // Stages returns the names of the stages, in order. A stage without nodes does not exist.
@@ -66,27 +77,52 @@ func (p *Pipeline) Run(evt *event.Event) error { return p.RunTraced(evt, nil) }
 
 // RunTraced is Run with a trace, which may be nil.
 func (p *Pipeline) RunTraced(evt *event.Event, trace Trace) error {
-	r := p.runs.Get().(*run)
-	r.start(evt, trace)
-	err := r.stages()
-	r.finish()
-	p.runs.Put(r)
+	x := p.runners.Get().(*Runner)
+	x.trace = trace
+	err := x.Run(evt)
+	x.Flush()
+	p.runners.Put(x)
 	return err
 }
 
-// run is one event on its way through the stages. Runs are pooled.
+// Runner runs events through a pipeline as Pipeline.Run does, one after the other. What it counts
+// becomes part of the pipeline's Stats with Flush: runners of several goroutines do not meet at the
+// counters with every event. It belongs to one goroutine, and may be used after a panic.
+type Runner struct{ run }
+
+// NewRunner returns a runner. The trace may be nil.
+func (p *Pipeline) NewRunner(trace Trace) *Runner {
+	return &Runner{run{p: p, trace: trace, counts: make([]visits, p.nodes)}}
+}
+
+// Run runs one event.
+func (x *Runner) Run(evt *event.Event) error {
+	x.start(evt)
+	err := x.stages()
+	x.start(nil) // an event that is held here would live as long as the runner
+	return err
+}
+
+// run is one event on its way through the stages.
 type run struct {
 	p           *Pipeline
+	trace       Trace
 	evt         *event.Event
 	vars        expr.Vars
 	match       grok.Match
 	current     int // stage that is being run
 	labelsOwned bool
-	trace       Trace
+
+	counts  []visits // by place of the node
+	visited []*node  // those with counts
 }
 
-func (r *run) start(evt *event.Event, trace Trace) {
-	r.evt, r.vars.Event, r.trace = evt, evt, trace
+func (r *run) start(evt *event.Event) {
+	r.evt, r.vars, r.current, r.labelsOwned = evt, expr.Vars{Event: evt}, 0, false
+	r.match.Reset()
+	if evt == nil {
+		return
+	}
 	evt.Process = false
 	if evt.Time.IsZero() {
 		evt.Time = r.p.now().UTC()
@@ -94,12 +130,6 @@ func (r *run) start(evt *event.Event, trace Trace) {
 	if evt.Stage == "" && len(r.p.stages) > 0 {
 		evt.Stage = r.p.stages[0].name
 	}
-}
-
-// finish lets go of the event, which would otherwise live as long as the pool.
-func (r *run) finish() {
-	*r = run{p: r.p, match: r.match}
-	r.match.Reset()
 }
 
 func (r *run) stages() error {

@@ -11,6 +11,32 @@ type counters struct {
 	quiet            atomic.Int64 // no fault is logged before this time, in Unix nanoseconds
 }
 
+// visits counts at a runner what is not yet part of counters.
+type visits struct{ hits, ok uint32 }
+
+// count notes that an event passed the node's filter.
+func (r *run) count(n *node, ok bool) {
+	c := &r.counts[n.place]
+	if c.hits == 0 {
+		r.visited = append(r.visited, n)
+	}
+	c.hits++
+	if ok {
+		c.ok++
+	}
+}
+
+// Flush adds what was counted to the pipeline's Stats.
+func (x *Runner) Flush() {
+	for _, n := range x.visited {
+		c := &x.counts[n.place]
+		n.counters.hits.Add(uint64(c.hits))
+		n.counters.ok.Add(uint64(c.ok))
+		*c = visits{}
+	}
+	x.visited = x.visited[:0]
+}
+
 // NodeStats is what happened at one node since the pipeline was compiled.
 type NodeStats struct {
 	Stage  string
