@@ -253,8 +253,9 @@ func (b *dfaBuilder) minimize() (group []int, groups int) {
 	for {
 		numbers := map[string]int{}
 		next := make([]int, len(b.states))
+		var key []byte
 		for id, s := range b.states {
-			key := binary.LittleEndian.AppendUint32(nil, uint32(group[id]))
+			key = binary.LittleEndian.AppendUint32(key[:0], uint32(group[id]))
 			for _, to := range s.next {
 				key = binary.LittleEndian.AppendUint32(key, uint32(group[to]))
 			}

@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"regexp/syntax"
 	"strings"
-	"sync"
 )
 
 // Program is a compiled expression. It is immutable and safe for concurrent use.
@@ -35,7 +34,7 @@ type Compiler struct {
 }
 
 // NewCompiler returns a compiler without anything built.
-func NewCompiler() *Compiler { return &Compiler{automata: automata{byExpr: map[string]*dfa{}}} }
+func NewCompiler() *Compiler { return &Compiler{automata: automata{byKey: map[string]*dfa{}}} }
 
 // Compile compiles the parsed expression re, which must not have been simplified and must not be
 // changed afterwards. Groups are the numbers of the capturing groups that are needed; Machine.Span
@@ -81,27 +80,4 @@ func (p *Program) Possible(text string) bool {
 		text = text[i+len(l):]
 	}
 	return true
-}
-
-// automata keeps what newDFA built. The zero value is not ready.
-type automata struct {
-	mu     sync.Mutex
-	byExpr map[string]*dfa
-}
-
-func (a *automata) get(re *syntax.Regexp, first bool) *dfa {
-	key := re.String()
-	if first {
-		key = "first:" + key
-	} else {
-		key = "every:" + key
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	d, ok := a.byExpr[key]
-	if !ok {
-		d = newDFA(re, first)
-		a.byExpr[key] = d
-	}
-	return d
 }
