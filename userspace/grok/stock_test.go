@@ -1,6 +1,7 @@
 package grok
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -21,7 +22,6 @@ var examples = map[string]struct{ yes, no string }{
 	"NUMBER":         {"200||0.001", "||1,5"},
 	"BASE16NUM":      {"ff||0xDEADbeef||-0x1", "0x||g1"},
 	"BASE16FLOAT":    {"0x1f.8||ff", "x||."},
-	"BOOL":           {"true||false", "yes||TRUE"},
 	"WORD":           {"abc||a_1", "||a-b||a b"},
 	"NOTSPACE":       {"a/b:c||é", "||a b"},
 	"SPACE":          {"||  ||\t", "a"},
@@ -47,7 +47,6 @@ var examples = map[string]struct{ yes, no string }{
 	"IPV6":         {"2001:db8::1||::||::1||2001:db8:0:1:2:3:4:5||fe80::1%eth0||::ffff:192.0.2.1||2001:db8::192.0.2.33||1:2:3:4:5:6:192.0.2.1||2001:db8:1:2:3:4:5::||1::2:3:4:5:6:7", "2001:db8||1:2:3:4:5:6:7||2001:db8::1::2||192.0.2.1||1:2:3:4:5:6:7:8:9||12345::"},
 	"IP":           {"192.0.2.1||2001:db8::1||::ffff:198.51.100.7", "example.com||12:34:56"},
 	"HOSTNAME":     {"example.com||host-1||a||example.com.||0x.example", "-a||a_b||a..b"},
-	"HOST":         {"example.com", "a b"},
 	"IPORHOST":     {"192.0.2.1||2001:db8::1||example.com", "[::1]||a_b"},
 	"HOSTPORT":     {"example.com:80||192.0.2.1:22", "example.com||example.com:0"},
 	"URIPROTO":     {"http||git+ssh||h2", "1http||http:"},
@@ -129,15 +128,35 @@ var examples = map[string]struct{ yes, no string }{
 	"COWRIE_NEW_CO":     {"New connection: 192.0.2.1:1 (198.51.100.7:23) [session: T1]", "New connection: x"},
 }
 
+// serviceLines returns the lines of testdata/services.txt by pattern.
+func serviceLines(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("testdata/services.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := map[string]string{}
+	if err := readPatterns(lines, string(text)); err != nil {
+		t.Fatal(err)
+	}
+	unescape := strings.NewReplacer(`\t`, "\t", `\n`, "\n")
+	for name, line := range lines {
+		lines[name] = unescape.Replace(line)
+	}
+	return lines
+}
+
 func TestStockPatterns(t *testing.T) {
-	s := NewSet()
+	s, services := NewSet(), serviceLines(t)
 	for name := range stock() {
-		if strings.HasPrefix(name, "_IPV6") {
-			continue // the parts of IPV6, which has their examples
-		}
 		ex, ok := examples[name]
-		if !ok {
-			t.Errorf("%s has no examples", name)
+		if line, service := services[name]; service && !ok {
+			ex.yes, ex.no = line, "#\na" // no service writes that
+		} else if ok == service {
+			if strings.HasPrefix(name, "_") {
+				continue // a part of others, which have examples
+			}
+			t.Errorf("%s has examples: %v, and a line of a service: %v; want one of both", name, ok, service)
 			continue
 		}
 		p, err := s.Compile(`^(?:%{` + name + `:whole})$`)
@@ -161,6 +180,23 @@ func TestStockPatterns(t *testing.T) {
 		if !s.Has(name) {
 			t.Errorf("examples of %s, which is not a stock pattern", name)
 		}
+	}
+	for name := range services {
+		if !s.Has(name) {
+			t.Errorf("a line for %s, which is not a stock pattern", name)
+		}
+	}
+}
+
+func TestRulesFindEveryNameOfTheLanguage(t *testing.T) {
+	names := 0
+	for name := range stock() {
+		if !strings.HasPrefix(name, "_") {
+			names++
+		}
+	}
+	if names != 397 {
+		t.Errorf("%d stock patterns, want 397: no name of the language may be missing, and none of our own may hide one of a rule", names)
 	}
 }
 
