@@ -11,38 +11,38 @@ import (
 	"strings"
 )
 
-// Find returns the first element of a document that a path leads to, or nil.
-func Find(text, path string) *Element {
-	steps, err := parsePath(path)
-	if err != nil {
-		return nil
-	}
-	doc, err := parseXML(text)
-	if err != nil {
-		return nil
-	}
-	at := []*Element{doc}
-	for _, s := range steps {
-		at = s.apply(at)
-	}
-	if len(at) == 0 || at[0] == doc {
-		return nil
-	}
-	return at[0]
-}
-
 // step is one part of a path: /Data[@Name='X'][1].
 type step struct {
-	name    string // element name, * for any, . for the element itself, .. for its parent
-	deep    bool   // written behind //
-	filters []filter
+	name    name     // * for any, . for the element itself, .. for its parent
+	deep    bool     // written behind //
+	compare []filter // those that compare and come first: they judge each element by itself
+	filters []filter // the others
+}
+
+// name is a name with or without a namespace prefix.
+type name struct {
+	space, local string
+	prefixed     bool
+}
+
+// Names that lead elsewhere than to children.
+var (
+	self   = name{local: "."}
+	parent = name{local: ".."}
+)
+
+func newName(text string) name {
+	if space, local, ok := strings.Cut(text, ":"); ok {
+		return name{space, local, true}
+	}
+	return name{local: text}
 }
 
 // filter keeps some of the elements that one step found below one element.
 type filter struct {
 	index int // position from 1, from the end when negative; 0: the filter compares
 	attr  bool
-	name  string
+	name  name
 	equal bool
 	value string
 }
@@ -51,14 +51,13 @@ func (s step) apply(from []*Element) []*Element {
 	if s.deep {
 		from = descendants(from)
 	}
+	if len(from) == 1 {
+		return s.filtered(from[0])
+	}
 	var out []*Element
 	seen := map[*Element]bool{}
 	for _, e := range from {
-		found := s.pick(e)
-		for _, f := range s.filters {
-			found = f.apply(found)
-		}
-		for _, x := range found {
+		for _, x := range s.filtered(e) {
 			if !seen[x] {
 				seen[x] = true
 				out = append(out, x)
@@ -66,6 +65,15 @@ func (s step) apply(from []*Element) []*Element {
 		}
 	}
 	return out
+}
+
+// filtered returns what the step leads to from one element.
+func (s step) filtered(e *Element) []*Element {
+	found := s.pick(e)
+	for _, f := range s.filters {
+		found = f.apply(found)
+	}
+	return found
 }
 
 // descendants returns elements with everything below them, each once, in order of the document.
@@ -86,22 +94,36 @@ func descendants(from []*Element) []*Element {
 }
 
 func (s step) pick(e *Element) []*Element {
+	from := e.children
 	switch s.name {
-	case ".":
-		return []*Element{e}
-	case "..":
+	case self:
+		from = []*Element{e}
+	case parent:
 		if e.parent == nil {
 			return nil
 		}
-		return []*Element{e.parent}
+		from = []*Element{e.parent}
 	}
 	var out []*Element
-	for _, c := range e.children {
-		if c.named(s.name) {
+	for _, c := range from {
+		if s.fits(c) {
 			out = append(out, c)
 		}
 	}
 	return out
+}
+
+// fits reports whether the step takes an element that lies in its way.
+func (s step) fits(e *Element) bool {
+	if s.name != self && s.name != parent && !e.named(s.name) {
+		return false
+	}
+	for i := range s.compare {
+		if !s.compare[i].matches(e) {
+			return false
+		}
+	}
+	return true
 }
 
 func (f filter) apply(in []*Element) []*Element {
@@ -124,9 +146,9 @@ func (f filter) apply(in []*Element) []*Element {
 	return out
 }
 
-func (f filter) matches(e *Element) bool {
+func (f *filter) matches(e *Element) bool {
 	if f.attr {
-		value, ok := e.Attr(f.name)
+		value, ok := e.attr(f.name)
 		return ok && (!f.equal || value == f.value)
 	}
 	for _, c := range e.children {
@@ -194,9 +216,9 @@ func stepEnd(path string) int {
 }
 
 func parseStep(text string) (step, error) {
-	name, filters, _ := strings.Cut(text, "[")
-	s := step{name: name}
-	if name == "" {
+	element, filters, _ := strings.Cut(text, "[")
+	s := step{name: newName(element)}
+	if element == "" {
 		return s, errors.New("path has an empty step")
 	}
 	if filters == "" {
@@ -211,6 +233,10 @@ func parseStep(text string) (step, error) {
 		if err != nil {
 			return s, err
 		}
+		if f.index == 0 && len(s.filters) == 0 {
+			s.compare = append(s.compare, f)
+			continue
+		}
 		s.filters = append(s.filters, f)
 	}
 	return s, nil
@@ -222,8 +248,9 @@ func parseFilter(text string) (filter, error) {
 	}
 	var f filter
 	text, f.attr = strings.CutPrefix(text, "@")
-	f.name, f.value, f.equal = strings.Cut(text, "=")
-	if f.name == "" || strings.ContainsAny(f.name, "()<>!| '\"") {
+	named, value, equal := strings.Cut(text, "=")
+	f.name, f.value, f.equal = newName(named), value, equal
+	if named == "" || strings.ContainsAny(named, "()<>!| '\"") {
 		return f, fmt.Errorf("filter [%s] is not supported", text)
 	}
 	if !f.equal {

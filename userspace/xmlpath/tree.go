@@ -19,7 +19,7 @@ const (
 type Element struct {
 	space, tag string // namespace prefix as written, and local name
 	attrs      []xml.Attr
-	chars      []byte // what is written before the first child
+	text       string // what is written before the first child
 	parent     *Element
 	children   []*Element
 }
@@ -33,6 +33,7 @@ func parseXML(text string) (*Element, error) {
 	dec.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
 	doc := &Element{}
 	at, depth, count := doc, 0, 0
+	var chars []byte // of the element at hand, until its first child
 	for {
 		token, err := dec.RawToken()
 		if errors.Is(err, io.EOF) {
@@ -49,6 +50,9 @@ func parseXML(text string) (*Element, error) {
 			if depth, count = depth+1, count+1; depth > maxXMLDepth || count > maxXMLElements {
 				return nil, errors.New("XML has too many elements")
 			}
+			if len(at.children) == 0 {
+				at.text, chars = string(chars), chars[:0]
+			}
 			child := &Element{space: token.Name.Space, tag: token.Name.Local, attrs: token.Attr, parent: at}
 			at.children = append(at.children, child)
 			at = child
@@ -56,34 +60,36 @@ func parseXML(text string) (*Element, error) {
 			if at == doc || at.space != token.Name.Space || at.tag != token.Name.Local {
 				return nil, fmt.Errorf("element %s is closed but not open", token.Name.Local)
 			}
+			if len(at.children) == 0 {
+				at.text, chars = string(chars), chars[:0]
+			}
 			at, depth = at.parent, depth-1
 		case xml.CharData:
 			if len(at.children) == 0 {
-				at.chars = append(at.chars, token...)
+				chars = append(chars, token...)
 			}
 		}
 	}
 }
 
 // Text returns what is written before the first child.
-func (e *Element) Text() string { return string(e.chars) }
+func (e *Element) Text() string { return e.text }
 
-// named reports whether the element has a name, written with or without a namespace prefix.
-func (e *Element) named(name string) bool {
-	if space, tag, ok := strings.Cut(name, ":"); ok {
-		return e.space == space && e.tag == tag
+// named reports whether the element has a name. One without a prefix stands for any.
+func (e *Element) named(n name) bool {
+	if n.prefixed {
+		return e.space == n.space && e.tag == n.local
 	}
-	return name == "*" || e.tag == name
+	return e.tag == n.local || n.local == "*"
 }
 
 // Attr returns the value of an attribute, written with or without a namespace prefix.
-func (e *Element) Attr(name string) (string, bool) {
-	space, local, prefixed := strings.Cut(name, ":")
-	if !prefixed {
-		space, local = "", name
-	}
-	for _, a := range e.attrs {
-		if a.Name.Local == local && (space == "" || a.Name.Space == space) {
+func (e *Element) Attr(name string) (string, bool) { return e.attr(newName(name)) }
+
+func (e *Element) attr(n name) (string, bool) {
+	for i := range e.attrs {
+		a := &e.attrs[i]
+		if a.Name.Local == n.local && (n.space == "" || a.Name.Space == n.space) {
 			return a.Value, true
 		}
 	}
