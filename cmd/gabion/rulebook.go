@@ -3,12 +3,16 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"gabion/userspace/config"
 	"gabion/userspace/daemon/rulebook"
+	"gabion/userspace/hub"
+	"gabion/userspace/rules"
 )
 
 // ruleFlags are the flags of the verbs that run logs through rules.
@@ -24,7 +28,7 @@ func (f *ruleFlags) register(a *app, cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVarP(&f.kind, "type", "t", "", "type of the log: syslog, nginx, ...")
 	flags.StringArrayVar(&f.labels, "label", nil, "further label of the lines, as name=value; may be given again")
-	flags.StringArrayVar(&f.dirs, "rules", nil, "folder of parsers and scenarios, may be given again (default those of the daemon)")
+	flags.StringArrayVar(&f.dirs, "rules", nil, "folder or file of parsers and scenarios, or a checkout of a hub; may be given again (default those of the daemon)")
 	flags.StringVar(&f.profiles, "profiles", "", "profiles file (default that of the daemon)")
 	flags.StringVar(&f.data, "data", "", "folder of the rules' data files (default that of the daemon)")
 	jsonFlag(a, cmd)
@@ -57,7 +61,15 @@ func (f *ruleFlags) load(a *app, log *slog.Logger) (*rulebook.Book, map[string]s
 	if err != nil {
 		return nil, nil, err
 	}
-	book, err := rulebook.Load(cfg, rulebook.Deps{Now: a.now, Log: log, DataDir: f.data})
+	deps := rulebook.Deps{Now: a.now, Log: log, DataDir: f.data}
+	for _, dir := range f.dirs {
+		source, err := ruleSource(dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		deps.Sources = append(deps.Sources, source)
+	}
+	book, err := rulebook.Load(cfg, deps)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -67,14 +79,19 @@ func (f *ruleFlags) load(a *app, log *slog.Logger) (*rulebook.Book, map[string]s
 	return book, labels, nil
 }
 
-// configuration is the daemon's, with the rules and profiles that the flags name.
+// ruleSource returns a rule file, a folder of rules or a checkout of a hub as a source.
+func ruleSource(path string) (rules.Source, error) {
+	if info, err := os.Stat(filepath.Join(path, "collections")); err == nil && info.IsDir() {
+		return hub.OpenRules(path)
+	}
+	return rules.At(path)
+}
+
+// configuration is the daemon's, with the profiles that the flags name.
 func (f *ruleFlags) configuration(a *app) (*config.Config, error) {
 	cfg, err := config.Load(a.config)
 	if err != nil {
 		return nil, err
-	}
-	if len(f.dirs) > 0 {
-		cfg.Rules = config.Rules{Dirs: f.dirs}
 	}
 	if f.profiles != "" {
 		cfg.Profiles = f.profiles

@@ -196,3 +196,35 @@ func Demands(src string) (out []Demand) {
 	}
 	return out
 }
+
+// Outcomes returns the texts that an expression can give: constants, and what others begin with. It
+// is not known when one of them is neither.
+func Outcomes(src string) (constants, beginnings []string, known bool) {
+	tree, err := parser.Parse(src)
+	if err != nil {
+		return nil, nil, false
+	}
+	return outcomes(tree.Node)
+}
+
+func outcomes(n ast.Node) (constants, beginnings []string, known bool) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return []string{n.Value}, nil, true
+	case *ast.BinaryNode:
+		if n.Operator != "+" {
+			return nil, nil, false
+		}
+		texts, begin, known := outcomes(n.Left)
+		right, _, constant := outcomes(n.Right)
+		if known && len(texts) == 1 && len(begin) == 0 && constant && len(right) == 1 {
+			return []string{texts[0] + right[0]}, nil, true
+		}
+		return nil, append(texts, begin...), known
+	case *ast.ConditionalNode:
+		c1, b1, ok1 := outcomes(n.Exp1)
+		c2, b2, ok2 := outcomes(n.Exp2)
+		return append(c1, c2...), append(b1, b2...), ok1 && ok2
+	}
+	return nil, nil, false
+}

@@ -115,3 +115,21 @@ func TestAtLeast(t *testing.T) {
 		}
 	}
 }
+
+func TestOutcomes(t *testing.T) {
+	for _, tt := range []struct{ src, want string }{
+		{"'a'", "[a] [] true"},
+		{"'a' + 'b'", "[ab] [] true"},
+		{"'a_' + evt.Meta.x + 'b'", "[] [a_] true"},
+		{"evt.Meta.x == '' ? 'a' : 'b_' + evt.Meta.y", "[a] [b_] true"},
+		{"evt.Meta.x == '' ? 'a' : evt.Meta.y", "[a] [] false"},
+		{"if evt.Stage == '' {'a'} else {'b'}", "[a b] [] true"},
+		{"evt.Meta.x + 'a'", "[] [] false"},
+		{"1 + 2", "[] [] false"},
+	} {
+		constants, beginnings, known := Outcomes(tt.src)
+		if got := fmt.Sprint(constants, " ", beginnings, " ", known); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.src, got, tt.want)
+		}
+	}
+}

@@ -312,3 +312,36 @@ func TestAlertsHaveTheContextOfAllFiles(t *testing.T) {
 		t.Errorf("context differs (-want +got):\n%s", diff)
 	}
 }
+
+func TestAPathOnDiskKeepsItsPlaceInATree(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "hub", "parsers", "s01-parse", "a.yaml")
+	for _, name := range []string{file, filepath.Join(dir, "flat", "b.yaml")} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte("name: a\nstage: s00-raw\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ path, file, stage string }{
+		{"hub", "hub/parsers/s01-parse/a.yaml", "s01-parse"},
+		{"hub/parsers", "hub/parsers/s01-parse/a.yaml", "s01-parse"},
+		{"hub/parsers/s01-parse", "hub/parsers/s01-parse/a.yaml", "s01-parse"},
+		{"hub/parsers/s01-parse/a.yaml", "hub/parsers/s01-parse/a.yaml", "s01-parse"},
+		{"flat", "flat/b.yaml", "s00-raw"},
+		{"flat/b.yaml", "flat/b.yaml", "s00-raw"},
+	} {
+		s, err := At(filepath.Join(dir, tt.path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs, err := Read([]Source{s})
+		if err != nil || len(docs) != 1 {
+			t.Fatalf("%s: %d documents, error %v", tt.path, len(docs), err)
+		}
+		if got := docs[0].File(); got != filepath.Join(dir, tt.file) || docs[0].Stage != tt.stage {
+			t.Errorf("%s: file %s of stage %s, want %s of %s", tt.path, got, docs[0].Stage, tt.file, tt.stage)
+		}
+	}
+}
