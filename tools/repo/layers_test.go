@@ -13,11 +13,11 @@ var layers = map[string]int{
 	"loader/table": 1, "loader/model": 1, "userspace/event": 1, "userspace/grok": 1, "userspace/meter": 1, "userspace/source/ledger": 1, "userspace/daemon/health": 1, "userspace/daemon/service": 1, "userspace/daemon/tasks": 1, "userspace/ruledoc": 1, "userspace/lists": 1, "userspace/geo": 1, "userspace/xmlpath": 1, "userspace/cti": 1, "bench/lab/report": 1, "bench/kernel/report": 1,
 	"userspace/daemon/excess": 1, "userspace/bucket/arena": 1, "bench/lab/spoof": 1,
 
-	"userspace/expr": 2, "userspace/datafile": 2, "userspace/source": 2, "userspace/source/file/offsets": 2, "userspace/enforce/machine": 2, "userspace/store": 2, "userspace/client": 2, "loader": 2,
+	"userspace/expr/closure": 2, "userspace/datafile": 2, "userspace/source": 2, "userspace/source/file/offsets": 2, "userspace/enforce/machine": 2, "userspace/store": 2, "userspace/client": 2, "loader": 2,
 
-	"userspace/exprlib": 3, "loader/doctor": 3, "userspace/source/file": 3, "userspace/source/journald": 3, "userspace/source/kernel": 3, "userspace/enforce": 3, "userspace/daemon/links": 3, "userspace/daemon/record": 3,
+	"userspace/expr": 3, "loader/doctor": 3, "userspace/source/file": 3, "userspace/source/journald": 3, "userspace/source/kernel": 3, "userspace/enforce": 3, "userspace/daemon/links": 3, "userspace/daemon/record": 3,
 
-	"userspace/enrich": 4, "userspace/alertcontext": 4, "userspace/source/kinds": 4, "bench/lab/observe": 4,
+	"userspace/exprlib": 4, "userspace/enrich": 4, "userspace/alertcontext": 4, "userspace/source/kinds": 4, "bench/lab/observe": 4,
 
 	"userspace/parse": 5, "userspace/bucket": 5, "userspace/profile": 5,
 
@@ -40,7 +40,7 @@ var layers = map[string]int{
 var owners = map[string][]string{
 	// bench/kernel loads programs of its own, to compare with, and runs them with live frames.
 	"github.com/cilium/ebpf":               {"loader", "loader/doctor", "bench/kernel"},
-	"github.com/expr-lang/expr":            {"userspace/expr", "userspace/exprlib", "userspace/hubtest/assert"},
+	"github.com/expr-lang/expr":            {"userspace/expr", "userspace/expr/closure", "userspace/exprlib", "userspace/hubtest/assert"},
 	"go.yaml.in/yaml":                      {"userspace/yamlpos"},
 	"modernc.org/sqlite":                   {"userspace/store"},
 	"database/sql":                         {"userspace/store"},

@@ -113,7 +113,7 @@ func (c *Context) Early(evt *event.Event) (out []decision.Meta, err error) {
 // values calls yield with each value that an expression gives: nothing for nil, false and what is
 // empty, the elements of a list of texts or numbers, and of anything else its text.
 func values(p *expr.Program, evt *event.Event, yield func(string)) error {
-	v, err := p.Value(expr.Vars{Event: evt})
+	v, err := p.Value(&expr.Vars{Event: evt})
 	if err != nil {
 		return fmt.Errorf("context: %w", err)
 	}

@@ -32,14 +32,14 @@ func (s *Scenario) metByKept(t *Table, r *row, m *Match) (bool, error) {
 	}
 	queue, leaky := s.view(r.tally(m.replay()), nil, s.nameOf(m))
 	queue.Kept = k
-	return s.keeps.Rest.Bool(expr.Vars{Event: m.Event, Queue: queue, Leaky: leaky})
+	return s.keeps.Rest.Bool(&expr.Vars{Event: m.Event, Queue: queue, Leaky: leaky})
 }
 
 // metByQueue asks the condition about every event in the queue.
 func (s *Scenario) metByQueue(t *Table, r *row, m *Match) (bool, error) {
 	events := wholes(t.events(r))
 	queue, leaky := s.view(r.tally(m.replay()), events, s.nameOf(m))
-	return s.condition.Bool(expr.Vars{Event: events[len(events)-1], Queue: queue, Leaky: leaky})
+	return s.condition.Bool(&expr.Vars{Event: events[len(events)-1], Queue: queue, Leaky: leaky})
 }
 
 // nameOf returns the bucket's name when the condition may read it.
@@ -57,7 +57,7 @@ func (s *Scenario) wanted(b tally, events []retained, run event.RuntimeAlert) (b
 	}
 	queue, leaky := s.view(b, wholes(events), run.Mapkey)
 	leaky.Ovflw_ts = stamp(b.last)
-	ok, err := s.overflowFilter.Bool(expr.Vars{Queue: queue, Signal: &run, Leaky: leaky})
+	ok, err := s.overflowFilter.Bool(&expr.Vars{Queue: queue, Signal: &run, Leaky: leaky})
 	if err != nil {
 		return true, fmt.Errorf("overflow_filter: %w", err)
 	}

@@ -168,13 +168,13 @@ func (t *Table) event(record arena.Ref) *event.Event {
 }
 
 // accepted returns the slots that take the event, by their bits.
-func accepted(c *expr.QueueCondition, evt *event.Event) (bits uint64) {
+func accepted(c *expr.QueueCondition, vars *expr.Vars) (bits uint64) {
 	for i, s := range c.Slots {
 		if s.Accepts == nil {
 			bits |= 1 << i
 			continue
 		}
-		if ok, err := s.Accepts.Bool(expr.Vars{Event: evt}); ok && err == nil { // it cannot fail
+		if ok, err := s.Accepts.Bool(vars); ok && err == nil { // it cannot fail
 			bits |= 1 << i
 		}
 	}

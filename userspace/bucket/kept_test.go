@@ -123,7 +123,7 @@ func agrees(t *rapid.T, s *Scenario) {
 		id := hasher.ID(s, m.Key)
 		out, gotErr := table.Pour(s, id, m)
 		leaky := &expr.Leaky{Total_count: len(queue)}
-		want, wantErr := s.condition.Bool(expr.Vars{Event: e, Queue: &expr.Queue{Queue: queue, L: s.keep}, Leaky: leaky})
+		want, wantErr := s.condition.Bool(&expr.Vars{Event: e, Queue: &expr.Queue{Queue: queue, L: s.keep}, Leaky: leaky})
 		if (out != nil) != want || (gotErr != nil) != (wantErr != nil) {
 			t.Fatalf("%s\nafter event %d: overflow %v, error %v; over the whole queue %v, error %v", s.condition.Source(), i, out != nil, gotErr, want, wantErr)
 		}

@@ -52,6 +52,7 @@ type Offer struct {
 	event  *event.Event
 	time   time.Time
 	packed atomic.Pointer[string]
+	vars   expr.Vars // of the goroutine that offers
 
 	context   []decision.Meta // values that only the event itself has
 	contextOf *alertcontext.Context
@@ -98,7 +99,8 @@ func (s *Scenario) Offer(o *Offer) (*Match, error) {
 		evt = detached(evt)
 		o = NewOffer(evt, o.time)
 	}
-	vars := expr.Vars{Event: evt}
+	vars := &o.vars
+	vars.Event = evt
 	ok, err := s.filter.Bool(vars)
 	if !ok || err != nil {
 		return nil, err
@@ -125,9 +127,9 @@ func (s *Scenario) Offer(o *Offer) (*Match, error) {
 
 // matchBucket evaluates what a bucket asks of an event. With a failing distinct the event counts as
 // new, a failing cancel_on cancels nothing.
-func (s *Scenario) matchBucket(m *Match, vars expr.Vars) (err error) {
+func (s *Scenario) matchBucket(m *Match, vars *expr.Vars) (err error) {
 	if s.keeps != nil {
-		m.accepted = accepted(s.keeps, m.Event)
+		m.accepted = accepted(s.keeps, vars)
 	}
 	if s.distinct != nil {
 		if m.distinct, err = s.distinct.String(vars); err != nil {

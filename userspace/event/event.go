@@ -77,6 +77,40 @@ func (r RuntimeAlert) GetSources() []string {
 	return out
 }
 
+// FieldSet names one of an event's sets of fields.
+type FieldSet uint8
+
+// The sets of fields.
+const (
+	InParsed FieldSet = iota
+	InMeta
+	InEnriched
+)
+
+// FieldSetOf returns the set with a name that rules use: Parsed, Meta or Enriched.
+func FieldSetOf(name string) (set FieldSet, ok bool) {
+	switch name {
+	case "Parsed":
+		return InParsed, true
+	case "Meta":
+		return InMeta, true
+	case "Enriched":
+		return InEnriched, true
+	}
+	return 0, false
+}
+
+// In returns one of the event's sets of fields.
+func (e *Event) In(set FieldSet) *Fields {
+	switch set {
+	case InMeta:
+		return &e.Meta
+	case InEnriched:
+		return &e.Enriched
+	}
+	return &e.Parsed
+}
+
 // SetMeta sets a metadata key and returns true, so that a filter can do it on the way.
 func (e *Event) SetMeta(key, value string) bool {
 	e.Meta.Set(key, value)

@@ -103,7 +103,7 @@ func (r *recorder) filter(n *Node, s parse.Step) {
 
 // reason says why an expression is not true of an event.
 func (r *recorder) reason(p *expr.Program, evt *event.Event) string {
-	why, ok := r.why.Why(p, expr.Vars{Event: detached(evt)})
+	why, ok := r.why.Why(p, &expr.Vars{Event: detached(evt)})
 	if !ok {
 		return ""
 	}

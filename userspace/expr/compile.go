@@ -15,7 +15,9 @@ import (
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
 
+	"gabion/userspace/expr/closure"
 	"gabion/userspace/yamlpos"
 )
 
@@ -65,19 +67,24 @@ type Function struct {
 	// Pure says that the result depends on the arguments alone, so that a call with constants can
 	// be made once.
 	Pure bool
+
+	onQueue any // what Call does, given the queue itself instead of its view
 }
 
 // Compiler compiles expressions that may call a fixed set of helpers. It is immutable and safe for
 // concurrent use.
 type Compiler struct {
 	functions []expr.Option
+	helpers   map[string]closure.Helper
 	missing   map[string]bool
 	frames    *sync.Pool
 }
 
 // NewCompiler returns a compiler for expressions that call the given helpers.
 func NewCompiler(functions ...Function) *Compiler {
-	c := &Compiler{missing: map[string]bool{}, frames: &sync.Pool{New: func() any { return newFrame() }}}
+	c := &Compiler{
+		helpers: map[string]closure.Helper{}, missing: map[string]bool{}, frames: &sync.Pool{New: func() any { return newFrame() }},
+	}
 	for _, f := range functions {
 		call, types := f.Call, f.Types
 		if call == nil {
@@ -86,6 +93,7 @@ func NewCompiler(functions ...Function) *Compiler {
 			types = []any{new(func(...any) any)}
 		}
 		c.functions = append(c.functions, expr.Function(f.Name, call, types...))
+		c.helpers[f.Name] = closure.Helper{Call: call, Typed: f.Typed, WithLast: f.WithLast, Pure: f.Pure, OnQueue: f.onQueue}
 	}
 	return c
 }
@@ -103,21 +111,29 @@ func (c *Compiler) Compile(src yamlpos.Text, env Env, want Kind) (*Program, erro
 	if len(src.Text) > maxSource {
 		return nil, src.Errorf(0, "expression is longer than %d KiB", maxSource>>10)
 	}
-	missing := &missingHelpers{names: c.missing}
-	options := append([]expr.Option{expr.Env(env.example()), expr.Patch(missing), kindOption(want)}, c.functions...)
-	code, err := compile(src.Text, options)
-	if missing.found != nil {
-		return nil, src.Errorf(byteOffset(src.Text, missing.found.Location().From), "%s", notAvailable(missing.found.Value))
+	tree := parse(src.Text)
+	if missing := c.findMissing(tree); missing != nil {
+		return nil, src.Errorf(byteOffset(src.Text, missing.Location().From), "%s", notAvailable(missing.Value))
 	}
+	options := append([]expr.Option{expr.Env(env.example()), kindOption(want)}, c.functions...)
+	code, err := compile(src.Text, options)
 	if err != nil {
 		return nil, positioned(src, err, want)
 	}
 	p := &Program{src: src, env: env, want: want, code: code, reads: readsOf(code.Node()), frames: c.frames}
 	p.stores = env != EnvProfile && strings.Contains(src.Text, "Unmarshaled")
+	c.native(p)
 	if want == Bool {
-		p.requires = requires(src.Text)
+		p.requires = requires(tree)
 	}
 	return p, nil
+}
+
+// native compiles the checked expression to closures, if it can.
+func (c *Compiler) native(p *Program) {
+	var err error
+	p.native, err = closure.Compile(p.code.Node(), closure.Options{Helpers: c.helpers, Bool: p.want == Bool})
+	errors.As(err, &p.left)
 }
 
 // compile turns a panic of the compiler, which rule text could cause, into an error.
@@ -186,6 +202,33 @@ func byteOffset(s string, runes int) int {
 		runes--
 	}
 	return len(s)
+}
+
+// parse returns the tree of an expression before it is checked, nil when there is none: compiling it
+// says why.
+func parse(src string) (node ast.Node) {
+	defer func() {
+		if recover() != nil {
+			node = nil
+		}
+	}()
+	tree, err := parser.Parse(src)
+	if err != nil {
+		return nil
+	}
+	return tree.Node
+}
+
+// findMissing returns the first use of a helper that is known but not available. It looks at the
+// tree before it is checked: the library checks less of an expression that somebody looks at on the
+// way.
+func (c *Compiler) findMissing(tree ast.Node) *ast.IdentifierNode {
+	if tree == nil {
+		return nil
+	}
+	missing := &missingHelpers{names: c.missing}
+	ast.Walk(&tree, missing)
+	return missing.found
 }
 
 // missingHelpers finds the first use of a helper that is known but not available.

@@ -40,6 +40,7 @@ func TestCompileRefusesFaultyExpressions(t *testing.T) {
 		want      string
 	}{
 		{"unknown field", "evt.Nope == 'x'", EnvEvent, Bool, "f.yaml:1:9: type event.Event has no field Nope"},
+		{"unknown field of an argument", "Upper(evt.Nope) == 'x'", EnvEvent, Bool, "f.yaml:1:9: type event.Event has no field Nope"},
 		{"unknown variable", "event.Meta.x == 'x'", EnvEvent, Bool, "f.yaml:1:9: unknown name event"},
 		{"unknown helper", "upper2(evt.Stage) == 'x'", EnvEvent, Bool, "f.yaml:1:9: unknown name upper2"},
 		{"queue outside a bucket", "queue.L > 1", EnvEvent, Bool, "f.yaml:1:9: unknown name queue"},
@@ -101,6 +102,6 @@ func FuzzCompile(f *testing.F) {
 			return
 		}
 		_, _ = p.Value(testVars())
-		requires(src)
+		requires(parse(src))
 	})
 }

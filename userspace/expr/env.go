@@ -2,10 +2,10 @@ package expr
 
 import (
 	"net/http"
-	"time"
 
 	"gabion/userspace/decision"
 	"gabion/userspace/event"
+	"gabion/userspace/expr/closure"
 )
 
 // Env is what the place of an expression can see.
@@ -20,41 +20,16 @@ const (
 	EnvContext             // evt, match, req
 )
 
-// Vars are the values of an environment's variables. Those that the environment lacks are ignored.
-type Vars struct {
-	Event  *event.Event
-	Alert  *decision.Alert
-	Queue  *Queue
-	Leaky  *Leaky
-	Signal *event.RuntimeAlert
-	Match  map[string]any // the rule of a WAF that matched
-	Req    *http.Request  // the request that it matched; nil means an empty one
-}
+// Vars are the values of an environment's variables, and what a run needs besides. Those that the
+// environment lacks are ignored. A Vars is used by one goroutine at a time and is best used again;
+// its owner clears it to let go of the event.
+type Vars = closure.Vars
 
 // Queue is the variable queue: the events that a bucket retains, oldest first.
-type Queue struct {
-	Queue []*event.Event
-	L     int // most events retained
+type Queue = closure.Queue
 
-	Kept Kept // for the Rest of a QueueCondition, which does not see Queue
-}
-
-// GetQueue returns the retained events.
-func (q *Queue) GetQueue() []*event.Event { return q.Queue }
-
-// Leaky is the variable leaky: the state of a bucket. The names are those that rules use.
-type Leaky struct {
-	Name        string
-	Uuid        string
-	Mapkey      string
-	Mode        int // event.Live or event.Replay
-	Total_count int // events poured
-	First_ts    time.Time
-	Last_ts     time.Time
-	Ovflw_ts    time.Time
-	Duration    time.Duration
-	Queue       *Queue
-}
+// Leaky is the variable leaky: the state of a bucket.
+type Leaky = closure.Leaky
 
 type eventEnv struct {
 	Event *view `expr:"evt"`
@@ -111,7 +86,7 @@ type environments struct {
 }
 
 // fill sets the variables as far as the program reads them, and returns the value to run it with.
-func (s *environments) fill(p *Program, v Vars) any {
+func (s *environments) fill(p *Program, v *Vars) any {
 	evt := s.viewOf(&p.reads, v.Event)
 	var queue *queueView
 	if p.reads.queue {

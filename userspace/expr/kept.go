@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/expr-lang/expr/parser"
 
 	"gabion/userspace/event"
+	"gabion/userspace/expr/closure"
 	"gabion/userspace/yamlpos"
 )
 
@@ -35,12 +37,7 @@ type Least struct{ Slot, Count int }
 
 // Kept gives Rest what a bucket kept. Events have Time, Meta and the Enriched fields that
 // the compiler was told of.
-type Kept interface {
-	Count(slot int) int
-	Head(slot int) []*event.Event
-	Tail(slot int) []*event.Event
-	Times(slot, n int) []time.Time // of the last n events, or of all when there are fewer
-}
+type Kept = closure.Kept
 
 // Bounds of what a condition may ask a bucket to keep.
 const (
@@ -81,7 +78,10 @@ func (c *Compiler) CompileQueue(src yamlpos.Text, enriched []string) *QueueCondi
 // with returns a compiler that knows more helpers.
 func (c *Compiler) with(more ...Function) *Compiler {
 	extended := *c
-	extended.functions = append(slices.Clone(c.functions), NewCompiler(more...).functions...)
+	added := NewCompiler(more...)
+	extended.functions = append(slices.Clone(c.functions), added.functions...)
+	extended.helpers = maps.Clone(c.helpers)
+	maps.Copy(extended.helpers, added.helpers)
 	return &extended
 }
 
@@ -99,19 +99,19 @@ func keptFunctions() []Function {
 		{Name: keptCount, Types: []any{new(func(*queueView, int) int)}, Call: func(args ...any) (any, error) {
 			k, slot := kept(args)
 			return k.Count(slot), nil
-		}},
+		}, onQueue: func(q *Queue, slot int) int { return q.Kept.Count(slot) }},
 		{Name: keptHead, Types: []any{new(func(*queueView, int) []*view)}, Call: func(args ...any) (any, error) {
 			k, slot := kept(args)
 			return views(k.Head(slot)), nil
-		}},
+		}, onQueue: func(q *Queue, slot int) []*event.Event { return q.Kept.Head(slot) }},
 		{Name: keptTail, Types: []any{new(func(*queueView, int) []*view)}, Call: func(args ...any) (any, error) {
 			k, slot := kept(args)
 			return views(k.Tail(slot)), nil
-		}},
+		}, onQueue: func(q *Queue, slot int) []*event.Event { return q.Kept.Tail(slot) }},
 		{Name: keptTimes, Types: []any{new(func(*queueView, int, int) []time.Time)}, Call: func(args ...any) (any, error) {
 			k, slot := kept(args)
 			return k.Times(slot, args[2].(int)), nil
-		}},
+		}, onQueue: func(q *Queue, slot, n int) []time.Time { return q.Kept.Times(slot, n) }},
 	}
 }
 

@@ -8,11 +8,9 @@ import (
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
 
+	"gabion/userspace/expr/closure"
 	"gabion/userspace/yamlpos"
 )
-
-// memoryBudget bounds the list and map elements that one run may make.
-const memoryBudget = 250_000
 
 // maxStack is the largest evaluation stack, in values, that is kept for the next run.
 const maxStack = 1024
@@ -24,6 +22,8 @@ type Program struct {
 	src      yamlpos.Text
 	env      Env
 	want     Kind
+	native   *closure.Code // nil: the virtual machine runs it
+	left     *closure.Unsupported
 	code     *code
 	stores   bool // may hand evt.Unmarshaled to a helper that stores into it
 	requires []Condition
@@ -42,8 +42,32 @@ func (p *Program) Pos() yamlpos.Position { return p.src.Pos }
 // been false, without an error and without a side effect.
 func (p *Program) Requires() []Condition { return p.requires }
 
+// Kind returns what the expression gives, as far as it is certain.
+func (p *Program) Kind() Kind {
+	if p.native == nil {
+		return Any
+	}
+	return Kind(p.native.Kind())
+}
+
+// Interpreted reports whether the virtual machine runs the expression, and which construct of it
+// is the reason.
+func (p *Program) Interpreted() (construct string, ok bool) {
+	if p.left == nil {
+		return "", false
+	}
+	return p.left.Construct, true
+}
+
 // Bool runs an expression that decides.
-func (p *Program) Bool(v Vars) (bool, error) {
+func (p *Program) Bool(v *Vars) (bool, error) {
+	if p.native != nil && p.native.Kind() == closure.Bool && p.native.Ready(v) {
+		b, err := p.native.Bool(v)
+		if err != nil {
+			return false, &RunError{p: p, err: err}
+		}
+		return b, nil
+	}
 	x, err := p.Value(v)
 	if err != nil {
 		return false, err
@@ -56,7 +80,14 @@ func (p *Program) Bool(v Vars) (bool, error) {
 }
 
 // String runs an expression that gives text.
-func (p *Program) String(v Vars) (string, error) {
+func (p *Program) String(v *Vars) (string, error) {
+	if p.native != nil && p.native.Kind() == closure.String && p.native.Ready(v) {
+		s, err := p.native.String(v)
+		if err != nil {
+			return "", &RunError{p: p, err: err}
+		}
+		return s, nil
+	}
 	x, err := p.Value(v)
 	if err != nil {
 		return "", err
@@ -69,7 +100,19 @@ func (p *Program) String(v Vars) (string, error) {
 }
 
 // Value runs an expression and returns what it gives. The error is a *RunError.
-func (p *Program) Value(v Vars) (any, error) {
+func (p *Program) Value(v *Vars) (any, error) {
+	if p.native == nil || !p.native.Ready(v) {
+		return p.interpret(v)
+	}
+	x, err := p.native.Value(v)
+	if err != nil {
+		return nil, &RunError{p: p, err: err}
+	}
+	return x, nil
+}
+
+// interpret runs the expression in the virtual machine.
+func (p *Program) interpret(v *Vars) (any, error) {
 	if p.stores && v.Event != nil && v.Event.Unmarshaled == nil {
 		v.Event.Unmarshaled = map[string]any{}
 	}
@@ -111,7 +154,7 @@ type frame struct {
 }
 
 func newFrame() *frame {
-	return &frame{vm: vm.VM{MemoryBudget: memoryBudget}}
+	return &frame{vm: vm.VM{MemoryBudget: closure.MemoryBudget}}
 }
 
 // release drops the references to events, which would otherwise live as long as the pool.

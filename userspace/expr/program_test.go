@@ -15,7 +15,7 @@ import (
 	"gabion/userspace/yamlpos"
 )
 
-func testVars() Vars {
+func testVars() *Vars {
 	e := &event.Event{
 		Stage: "s00-raw", Meta: event.MakeFields("log_type", "ssh_failed"), Parsed: event.MakeFields("program", "sshd"),
 		Unmarshaled: map[string]any{"json": map[string]any{"n": 10.0, "s": "x"}},
@@ -24,7 +24,7 @@ func testVars() Vars {
 	alert := &decision.Alert{Scenario: "test/a", Remediation: true, Source: &decision.Source{Scope: "Ip", Value: "192.0.2.1", IP: "192.0.2.1"},
 		Events: []decision.Event{{Meta: []decision.Meta{{Key: "exe", Value: "/bin/sh"}}}}}
 	q := &Queue{Queue: []*event.Event{e, {Meta: event.MakeFields("n", "2")}}, L: 2}
-	return Vars{
+	return &Vars{
 		Event: e, Alert: alert, Queue: q, Leaky: &Leaky{Total_count: 6, Mapkey: "k", Queue: q},
 		Signal: &event.RuntimeAlert{Alert: alert, Sources: map[string]*decision.Source{"192.0.2.1": alert.Source}},
 	}
@@ -211,7 +211,7 @@ func FuzzRequires(f *testing.F) {
 			if cond.Allows("none of them") {
 				continue
 			}
-			if ok, err := p.Bool(Vars{Event: evt}); ok || err != nil {
+			if ok, err := p.Bool(&Vars{Event: evt}); ok || err != nil {
 				t.Errorf("%q requires %v, but gives %v, %v", src, cond, ok, err)
 			}
 			if evt.Meta.Len()+evt.Parsed.Len() != 1 {
@@ -222,15 +222,30 @@ func FuzzRequires(f *testing.F) {
 }
 
 func BenchmarkBool(b *testing.B) {
-	p, err := testCompiler().Compile(inFile("evt.Meta.log_type == 'ssh_failed' && evt.Parsed.program == 'x'"), EnvEvent, Bool)
-	if err != nil {
-		b.Fatal(err)
-	}
-	v := testVars()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := p.Bool(v); err != nil {
+	for _, bb := range []struct{ name, src string }{
+		{"two fields", "evt.Meta.log_type == 'ssh_failed' && evt.Parsed.program in ['a', 'sshd']"},
+		{"first field decides", "evt.Meta.log_type == 'x' && evt.Meta.service in ['a', 'b']"},
+		{"helper", "Upper(evt.Parsed.program) == 'SSHD'"},
+		{"untyped", "evt.Unmarshaled.json.s == 'x'"},
+		{"queue", "any(queue.Queue, .Meta.n == '2')"},
+	} {
+		p, err := testCompiler().Compile(inFile(bb.src), EnvQueue, Bool)
+		if err != nil {
 			b.Fatal(err)
+		}
+		v := testVars()
+		for name, run := range map[string]func() error{
+			"closures": func() error { _, err := p.Bool(v); return err },
+			"machine":  func() error { _, err := p.interpret(v); return err },
+		} {
+			b.Run(bb.name+"/"+name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := run(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
 	}
 }
@@ -245,7 +260,7 @@ func TestExpressionsThatStoreFindAMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	evt := &event.Event{}
-	if ok, err := p.Bool(Vars{Event: evt}); !ok || err != nil || evt.Unmarshaled["x"] != 1 {
+	if ok, err := p.Bool(&Vars{Event: evt}); !ok || err != nil || evt.Unmarshaled["x"] != 1 {
 		t.Errorf("got %v, %v, event holds %v", ok, err, evt.Unmarshaled)
 	}
 }

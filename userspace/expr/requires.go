@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/parser"
 )
 
 // Condition says that a field of the event must have one of some values: evt.Meta.log_type in
@@ -23,13 +22,12 @@ func (c Condition) Allows(value string) bool {
 
 // requires finds the conditions among the operands of the outermost && of an expression. It stops
 // at the first operand that could fail or have an effect: what follows must still be reached.
-func requires(src string) []Condition {
-	tree, err := parser.Parse(src)
-	if err != nil {
+func requires(tree ast.Node) []Condition {
+	if tree == nil {
 		return nil
 	}
 	var out []Condition
-	for _, operand := range conjuncts(tree.Node, nil) {
+	for _, operand := range conjuncts(tree, nil) {
 		if c, ok := condition(operand); ok {
 			out = append(out, c)
 			continue

@@ -50,7 +50,7 @@ type part struct {
 // Why returns why an expression that wants a Bool is not true; ok is false when no part can be
 // named. The parts are evaluated up to the first that is not true, once more than the expression
 // was: their effects on the event happen again.
-func (x *Explainer) Why(p *Program, v Vars) (why Reason, ok bool) {
+func (x *Explainer) Why(p *Program, v *Vars) (why Reason, ok bool) {
 	parts, known := x.known[p]
 	if !known {
 		parts = x.split(p)

@@ -46,7 +46,7 @@ func TestWhyNamesTheFirstPartThatIsNotTrue(t *testing.T) {
 			}
 			x := NewExplainer(c)
 			for range 2 {
-				why, ok := x.Why(p, Vars{Event: evt})
+				why, ok := x.Why(p, &Vars{Event: evt})
 				if ok != (tt.want != "") {
 					t.Fatalf("reason %v found, want %q", ok, tt.want)
 				}
@@ -69,7 +69,7 @@ func TestAReasonStandsAtItsPlaceInTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	why, _ := NewExplainer(testCompiler()).Why(p, Vars{Event: &event.Event{}})
+	why, _ := NewExplainer(testCompiler()).Why(p, &Vars{Event: &event.Event{}})
 	if want := (yamlpos.Position{File: "rules/a.yaml", Line: 3, Column: 3}); why.Pos != want {
 		t.Errorf("reason stands at %s, want %s", why.Pos, want)
 	}

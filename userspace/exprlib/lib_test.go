@@ -54,7 +54,7 @@ func eval(t *testing.T, l *Lib, evt *event.Event, src string) (any, error) {
 	if err != nil {
 		t.Fatalf("compile: %v", err)
 	}
-	return p.Value(expr.Vars{Event: evt})
+	return p.Value(&expr.Vars{Event: evt})
 }
 
 type helperTest struct {

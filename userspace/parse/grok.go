@@ -125,7 +125,7 @@ func (r *run) grokText(n *node) (text string, ok bool) {
 
 // grokExpression computes the text to match. Values that have no text are matched as "".
 func (r *run) grokExpression(n *node) (string, bool) {
-	v, err := n.grok.expression.Value(r.vars)
+	v, err := n.grok.expression.Value(&r.vars)
 	if err != nil {
 		r.fault(n, "grok expression failed", err)
 		return "", false

@@ -97,7 +97,7 @@ func (r *run) passes(n *node) bool {
 			return false
 		}
 	}
-	ok, err := n.filter.Bool(r.vars)
+	ok, err := n.filter.Bool(&r.vars)
 	if err != nil {
 		r.fault(n, "filter failed", err)
 		return false

@@ -44,12 +44,12 @@ func (c *compiler) stashExpression(d *stashDocument, src yamlpos.Text, key strin
 
 // store evaluates value and key and keeps the pair.
 func (r *run) store(n *node, s *stash) {
-	value, err := s.value.String(r.vars)
+	value, err := s.value.String(&r.vars)
 	if err != nil {
 		r.fault(n, "stash value failed", err)
 		return
 	}
-	key, err := s.key.String(r.vars)
+	key, err := s.key.String(&r.vars)
 	if err != nil {
 		r.fault(n, "stash key failed", err)
 		return

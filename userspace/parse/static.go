@@ -127,7 +127,14 @@ func (r *run) apply(n *node, s *static) error {
 // staticValue computes the text of a static's expression. Failures, nil and nested values skip the
 // static; any other value without a text ends the event, as rules expect.
 func (r *run) staticValue(n *node, s *static) (value string, skip bool, err error) {
-	v, err := s.expression.Value(r.vars)
+	if s.expression.Kind() == expr.String { // without boxing it
+		value, err = s.expression.String(&r.vars)
+		if err != nil {
+			r.fault(n, "static failed", err)
+		}
+		return value, err != nil, nil
+	}
+	v, err := s.expression.Value(&r.vars)
 	if err != nil {
 		r.fault(n, "static failed", err)
 		return "", true, nil

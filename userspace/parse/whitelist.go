@@ -98,7 +98,7 @@ func (r *run) matchesAddress(w *whitelist) bool {
 // is not known to be harmless is not.
 func (r *run) matchesExpression(n *node, w *whitelist) bool {
 	for _, p := range w.expressions {
-		v, err := p.Value(r.vars)
+		v, err := p.Value(&r.vars)
 		if err != nil {
 			r.fault(n, "whitelist expression failed", err)
 			return false

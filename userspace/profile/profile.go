@@ -110,7 +110,7 @@ func (c *compiled) last(matched, failed bool) bool {
 // matches reports whether one of the filters takes the alert. The first that does or fails decides.
 func (c *compiled) matches(a *decision.Alert) (bool, error) {
 	for _, f := range c.filters {
-		ok, err := f.Bool(expr.Vars{Alert: a})
+		ok, err := f.Bool(&expr.Vars{Alert: a})
 		if ok || err != nil {
 			return ok, err
 		}
@@ -162,7 +162,7 @@ func (c *compiled) computed(a *decision.Alert) (time.Duration, error) {
 	if c.duration == nil {
 		return 0, nil
 	}
-	v, err := c.duration.Value(expr.Vars{Alert: a})
+	v, err := c.duration.Value(&expr.Vars{Alert: a})
 	if err != nil {
 		return 0, fmt.Errorf("compute duration: %w", err)
 	}
