@@ -71,10 +71,16 @@ func parseQuery(s string) map[string][]string {
 
 func extractQueryParam(uri, name string) []string {
 	_, query, _ := strings.Cut(uri, "?")
-	if values := parseQuery(query)[name]; values != nil {
-		return values
+	out := []string{}
+	for pair := range strings.SplitSeq(query, "&") {
+		if pair == "" {
+			continue
+		}
+		if key, value, _ := strings.Cut(pair, "="); unescapeLenient(key) == name {
+			out = append(out, unescapeLenient(value))
+		}
 	}
-	return []string{}
+	return out
 }
 
 func unescapeLenient(s string) string {

@@ -52,11 +52,12 @@ func callExtractUnescape(args ...any) (any, error) {
 }
 
 func extractAs[T any](blob, path string) T {
-	var out T
-	if json.Unmarshal([]byte(extract(blob, splitPath(path))), &out) != nil {
+	v, err := decodeJSON(string(extract(blob, splitPath(path))))
+	if err != nil {
 		var none T
 		return none
 	}
+	out, _ := v.(T) // null and other types give none
 	return out
 }
 
@@ -70,8 +71,8 @@ func toJSON(v any) string {
 
 // unmarshalJSON decodes text into target[key].
 func unmarshalJSON(text string, target map[string]any, key string) (any, error) {
-	var v any
-	if err := json.Unmarshal([]byte(text), &v); err != nil {
+	v, err := decodeJSON(text)
+	if err != nil {
 		return nil, fmt.Errorf("decode JSON: %w", err)
 	}
 	return nil, store(target, key, v)
@@ -205,7 +206,7 @@ func keyEqual(quoted, name string) bool {
 }
 
 func skipBlank(s string, i int) int {
-	for i < len(s) && strings.IndexByte(" \t\r\n", s[i]) >= 0 {
+	for i < len(s) && (s[i] == ' ' || s[i] == '\t' || s[i] == '\r' || s[i] == '\n') {
 		i++
 	}
 	return i

@@ -8,6 +8,9 @@ import (
 	"gabion/userspace/expr"
 )
 
+// pairsExpected bounds the room that is made for pairs beforehand.
+const pairsExpected = 64
+
 var errNoPair = errors.New("no key=value pair found")
 
 // storingFunctions are the helpers that change a map of the event.
@@ -22,23 +25,23 @@ func storingFunctions() []expr.Function {
 // storePairs makes a helper that merges the pairs of a text into the map under target[key].
 func storePairs(parse func(string, map[string]string)) func(string, map[string]any, string) (any, error) {
 	return func(text string, target map[string]any, key string) (any, error) {
-		pairs := map[string]string{}
-		switch old := target[key].(type) {
+		var old map[string]string
+		switch value := target[key].(type) {
 		case nil:
 		case map[string]string:
-			for k, v := range old {
-				pairs[k] = v
-			}
+			old = value
 		default:
-			return nil, fmt.Errorf("cannot store pairs under %q: it holds a %T", key, old)
+			return nil, fmt.Errorf("cannot store pairs under %q: it holds a %T", key, value)
 		}
-		found := map[string]string{}
-		parse(strings.Clone(text), found) // a bucket may keep the pairs for longer than the line
-		if len(found) == 0 {
+		pairs := make(map[string]string, len(old)+min(strings.Count(text, "="), pairsExpected))
+		parse(strings.Clone(text), pairs) // a bucket may keep the pairs for longer than the line
+		if len(pairs) == 0 {
 			return nil, errNoPair
 		}
-		for k, v := range found {
-			pairs[k] = v
+		for k, v := range old {
+			if _, again := pairs[k]; !again {
+				pairs[k] = v
+			}
 		}
 		return nil, store(target, key, pairs)
 	}
@@ -77,7 +80,7 @@ func wordEnd(s string, i int) int {
 	return i
 }
 
-func isBlank(c byte) bool { return strings.IndexByte(" \t\n\f\r", c) >= 0 }
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '\r' }
 
 // quotedEnd returns the end of the double-quoted text that begins at i, or 0 when there is none.
 func quotedEnd(s string, i int) int {

@@ -90,21 +90,23 @@ func toString(v any) string {
 // the text. Each part between stars is searched once, from left to right, so there is nothing to
 // go back to.
 func match(pattern, s string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
+	star := strings.IndexByte(pattern, '*')
+	if star < 0 {
 		return len(s) == len(pattern) && hasPrefix(s, pattern)
 	}
-	first, last := parts[0], parts[len(parts)-1]
+	first, rest := pattern[:star], pattern[star+1:]
+	last := rest[strings.LastIndexByte(rest, '*')+1:]
 	if len(s) < len(first)+len(last) || !hasPrefix(s, first) || !hasPrefix(s[len(s)-len(last):], last) {
 		return false
 	}
-	s = s[len(first) : len(s)-len(last)]
-	for _, part := range parts[1 : len(parts)-1] {
+	s, rest = s[len(first):len(s)-len(last)], rest[:len(rest)-len(last)]
+	for rest != "" {
+		part, after, _ := strings.Cut(rest, "*")
 		i := find(s, part)
 		if i < 0 {
 			return false
 		}
-		s = s[i+len(part):]
+		s, rest = s[i+len(part):], after
 	}
 	return true
 }
