@@ -153,24 +153,28 @@ func (e *Event) GetMeta(key string) string {
 // ParseIPSources returns the addresses the event is about: Meta source_ip of a log event, the
 // source keys of an overflow. Text that is no address is left out. IPv4-mapped IPv6 is unmapped,
 // so that IPv4 entries of whitelists match it.
-func (e *Event) ParseIPSources() []netip.Addr {
-	var out []netip.Addr
-	add := func(s string) {
-		if a, err := netip.ParseAddr(s); err == nil {
-			out = append(out, a.Unmap())
-		}
-	}
+func (e *Event) ParseIPSources() []netip.Addr { return e.AppendIPSources(nil) }
+
+// AppendIPSources appends what ParseIPSources returns.
+func (e *Event) AppendIPSources(to []netip.Addr) []netip.Addr {
 	switch e.Type {
 	case Log:
 		if s, ok := e.Meta.Lookup("source_ip"); ok {
-			add(s)
+			to = appendAddress(to, s)
 		}
 	case Overflow:
 		for s := range e.Overflow.Sources {
-			add(s)
+			to = appendAddress(to, s)
 		}
 	}
-	return out
+	return to
+}
+
+func appendAddress(to []netip.Addr, text string) []netip.Addr {
+	if a, err := netip.ParseAddr(text); err == nil {
+		to = append(to, a.Unmap())
+	}
+	return to
 }
 
 // Reset empties the event and keeps the memory of its fields for the next one.

@@ -7,6 +7,7 @@ package parse
 
 import (
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -112,6 +113,7 @@ type run struct {
 	match       grok.Match
 	current     int // stage that is being run
 	labelsOwned bool
+	sources     []netip.Addr // room for those of the event
 
 	counts  []visits // by place of the node
 	visited []*node  // those with counts

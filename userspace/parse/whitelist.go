@@ -12,24 +12,25 @@ import (
 // whitelist says which events are harmless.
 type whitelist struct {
 	reason      string
-	prefixes    []netip.Prefix // single addresses too
+	addresses   map[netip.Addr]bool
+	prefixes    []netip.Prefix // of more than one address
 	expressions []*expr.Program
 }
 
 // hasEntries is false for a nil whitelist.
 func (w *whitelist) hasEntries() bool {
-	return w != nil && len(w.prefixes)+len(w.expressions) > 0
+	return w != nil && len(w.addresses)+len(w.prefixes)+len(w.expressions) > 0
 }
 
 func (c *compiler) whitelist(d *whitelistDocument) *whitelist {
-	w := &whitelist{reason: d.Reason}
+	w := &whitelist{reason: d.Reason, addresses: map[netip.Addr]bool{}}
 	for _, t := range d.IP {
 		addr, err := netip.ParseAddr(t.Text)
 		if err != nil {
 			c.errs = append(c.errs, t.Errorf(0, "%q is no IP address%s", t.Text, hint(t, netip.ParsePrefix, "cidr")))
 			continue
 		}
-		w.prefixes = append(w.prefixes, netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()))
+		w.addresses[addr.Unmap().WithZone("")] = true
 	}
 	for _, t := range d.CIDR {
 		prefix, err := netip.ParsePrefix(t.Text)
@@ -85,12 +86,13 @@ func (r *run) checkWhitelist(n *node) bool {
 }
 
 func (r *run) matchesAddress(w *whitelist) bool {
-	if len(w.prefixes) == 0 {
+	if len(w.addresses)+len(w.prefixes) == 0 {
 		return false
 	}
-	return slices.ContainsFunc(r.evt.ParseIPSources(), func(a netip.Addr) bool {
+	r.sources = r.evt.AppendIPSources(r.sources[:0])
+	return slices.ContainsFunc(r.sources, func(a netip.Addr) bool {
 		a = a.WithZone("")
-		return slices.ContainsFunc(w.prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+		return w.addresses[a] || slices.ContainsFunc(w.prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 	})
 }
 
