@@ -6,6 +6,7 @@ import (
 
 	"gabion/userspace/bucket"
 	"gabion/userspace/event"
+	"gabion/userspace/expr"
 	"gabion/userspace/parse"
 )
 
@@ -17,7 +18,7 @@ type worker struct {
 	parsers *parse.Runner
 	count   tally
 	matches []uint64 // by place of the scenario
-	found   []*scenarioRule
+	chosen  expr.Selection
 }
 
 // tally counts what became of the events of a job.
@@ -123,12 +124,14 @@ func (w *worker) offer(j *job, evt *event.Event, at position) {
 	if !ok {
 		return
 	}
-	w.found = w.rules.index.candidates(evt, w.found[:0])
-	if len(w.found) == 0 {
+	w.chosen = w.rules.index.Select(evt, w.chosen)
+	place := w.chosen.Next(0)
+	if place < 0 {
 		return
 	}
 	e, offer := w.engine, bucket.NewOffer(evt, when)
-	for _, rule := range w.found {
+	for ; place >= 0; place = w.chosen.Next(place + 1) {
+		rule := w.rules.rules[place]
 		m, err := match(rule, offer)
 		if e.config.tracer != nil {
 			e.config.tracer.Offered(rule.Scenario, evt, m, err)
