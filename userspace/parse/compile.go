@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"gabion/userspace/enrich"
@@ -58,6 +59,7 @@ func Compile(docs []Doc, deps Deps) (*Pipeline, error) {
 			deps.Lib.LoadDeclared(c.data)
 		}
 	}
+	p.prepare()
 	return p, errs.Err()
 }
 
@@ -98,6 +100,7 @@ func (c *compiler) node(d *document, parent *node) *node {
 		n.filter = c.expression(d.Filter, expr.Bool)
 		if n.filter != nil {
 			n.requires = n.filter.Requires()
+			n.writes = strings.Contains(d.Filter.Text, "SetMeta") || strings.Contains(d.Filter.Text, "SetParsed")
 		}
 	}
 	c.addPatterns(d.PatternSyntax)

@@ -15,6 +15,7 @@ type node struct {
 	pos       yamlpos.Position
 	filter    *expr.Program
 	requires  []expr.Condition // must hold for filter to be true
+	writes    bool             // filter may set fields
 	grok      *grokStep
 	stashes   []*stash
 	children  []*node
@@ -30,6 +31,7 @@ type node struct {
 // what failed nodes have already written stays.
 func (r *run) process(n *node) (bool, error) {
 	passed := r.passes(n)
+	r.touched = r.touched || passed || n.writes
 	r.tell(n, StepFilter, passed, "", "", nil)
 	if !passed {
 		r.tell(n, StepDone, false, "", "", nil)

@@ -32,7 +32,11 @@ type Pipeline struct {
 type stage struct {
 	name  string
 	nodes []*node
+	index *expr.Index // of their filters; nil for a few nodes, which are asked one after the other
 }
+
+// indexedNodes is from how many nodes on a stage has an index.
+const indexedNodes = 8
 
 func newPipeline(deps Deps) *Pipeline {
 	p := &Pipeline{log: deps.Log, now: deps.Now}
@@ -48,6 +52,21 @@ func (p *Pipeline) add(n *node) {
 	s := &p.stages[len(p.stages)-1]
 	s.nodes = append(s.nodes, n)
 	p.number(n)
+}
+
+// prepare makes the indexes, once all nodes are there.
+func (p *Pipeline) prepare() {
+	for i := range p.stages {
+		s := &p.stages[i]
+		if len(s.nodes) < indexedNodes {
+			continue
+		}
+		requires := make([][]expr.Condition, len(s.nodes))
+		for k, n := range s.nodes {
+			requires[k] = n.requires
+		}
+		s.index = expr.NewIndex(requires)
+	}
 }
 
 // number gives a node and those inside it their places among all nodes.
@@ -113,14 +132,16 @@ type run struct {
 	match       grok.Match
 	current     int // stage that is being run
 	labelsOwned bool
-	sources     []netip.Addr // room for those of the event
+	sources     []netip.Addr   // room for those of the event
+	chosen      expr.Selection // of the stage's nodes
+	touched     bool           // a node may have changed fields since they were chosen
 
 	counts  []visits // by place of the node
 	visited []*node  // those with counts
 }
 
 func (r *run) start(evt *event.Event) {
-	r.evt, r.vars, r.current, r.labelsOwned = evt, expr.Vars{Event: evt}, 0, false
+	r.evt, r.vars, r.current, r.labelsOwned, r.touched = evt, expr.Vars{Event: evt}, 0, false, false
 	r.match.Reset()
 	if evt == nil {
 		return
@@ -181,7 +202,8 @@ func (r *run) allStages() {
 // stage runs the nodes of a stage until one promotes the event, and says whether one succeeded.
 func (r *run) stage(s *stage) (bool, error) {
 	succeeded := false
-	for _, n := range s.nodes {
+	for i := r.next(s, 0); i >= 0; i = r.next(s, i+1) {
+		n := s.nodes[i]
 		ok, err := r.process(n)
 		if err != nil {
 			return false, err
@@ -192,6 +214,22 @@ func (r *run) stage(s *stage) (bool, error) {
 		}
 	}
 	return succeeded, nil
+}
+
+// next returns the place of the next node, from one on, that the event may be for: -1 when there is
+// none. A trace hears of all nodes.
+func (r *run) next(s *stage, from int) int {
+	if s.index == nil || r.trace != nil {
+		if from < len(s.nodes) {
+			return from
+		}
+		return -1
+	}
+	if from == 0 || r.touched {
+		r.chosen = s.index.Select(r.evt, r.chosen)
+		r.touched = false
+	}
+	return r.chosen.Next(from)
 }
 
 // promote moves the event to the stage after the one that is being run: once, however many nodes
