@@ -14,9 +14,10 @@ import (
 )
 
 // overflow concludes a bucket that was poured over: unless the filter refuses, it returns the event
-// with one alert per source and mutes the scenario for the key.
-func (t *Table) overflow(s *Scenario, b tally, events []retained, m *Match) (*event.Event, error) {
-	run, failed, err := s.alerts(b, events, mapkey(s, m.Key))
+// with one alert per source and mutes the scenario for the key. The match is the one that was poured
+// last; nil when no event but the end of its time made the bucket overflow.
+func (t *Table) overflow(s *Scenario, b tally, events []retained, mapkey string, m *Match) (*event.Event, error) {
+	run, failed, err := s.alerts(b, events, mapkey)
 	if err != nil {
 		t.stats.lost.Add(1)
 		t.tell(s, m, Lost, b)
@@ -29,13 +30,17 @@ func (t *Table) overflow(s *Scenario, b tally, events []retained, m *Match) (*ev
 		return nil, errors.Join(err, failed)
 	}
 	if s.blackhole > 0 {
-		t.mute(b.id, addTime(b.last, s.blackhole), b.replay)
+		t.mute(b.id, addTime(b.end, s.blackhole), b.replay)
 	}
 	t.stats.overflows.Add(1)
 	t.tell(s, m, Overflowed, b)
-	at := stamp(b.last)
+	at := stamp(b.end)
+	mode := event.Live
+	if b.replay {
+		mode = event.Replay
+	}
 	return &event.Event{
-		Type: event.Overflow, ExpectMode: m.Event.ExpectMode, Process: true,
+		Type: event.Overflow, ExpectMode: mode, Process: true,
 		Time: at, MarshaledTime: at.Format(time.RFC3339Nano), Overflow: run,
 	}, errors.Join(err, failed)
 }
@@ -77,7 +82,7 @@ func (s *Scenario) alerts(b tally, retained []retained, mapkey string) (run even
 			Scenario: s.Name, ScenarioHash: s.Hash, ScenarioVersion: s.Version, Message: message, Kind: decision.OriginScenario,
 			Capacity: int32(s.capacity), EventsCount: b.total, Leakspeed: s.leak.String(),
 			Simulated: s.Simulated, Remediation: s.Remediation,
-			StartAt: stamp(b.first), StopAt: stamp(b.last), Events: events, Meta: meta, Source: sources[value],
+			StartAt: stamp(b.first), StopAt: stamp(b.end), Events: events, Meta: meta, Source: sources[value],
 		})
 	}
 	run.Alert = run.APIAlerts[0]
@@ -91,5 +96,5 @@ func (s *Scenario) message(b tally, first *decision.Source, sources int) string 
 		who = fmt.Sprintf("%d sources", sources)
 	}
 	return fmt.Sprintf("%s %s performed '%s' (%d events over %s) at %s",
-		first.Scope, who, s.Name, b.total, time.Duration(b.last-b.first), stamp(b.last))
+		first.Scope, who, s.Name, b.total, time.Duration(b.end-b.first), stamp(b.last))
 }

@@ -1,11 +1,24 @@
 package bucket
 
 import (
+	"errors"
 	"fmt"
 
 	"gabion/userspace/event"
 	"gabion/userspace/expr"
 )
+
+// asked asks the scenario's expressions after an event was poured whether the bucket overflows.
+func (s *Scenario) asked(t *Table, r *row, m *Match) (ok bool, err error) {
+	if s.condition != nil {
+		ok, err = s.met(t, r, m)
+	}
+	if ok || s.belief == nil {
+		return ok, err
+	}
+	ok, failed := s.convinced(t, r, m)
+	return ok, errors.Join(err, failed)
+}
 
 // met asks the condition after an event was poured. A failing condition is not met.
 func (s *Scenario) met(t *Table, r *row, m *Match) (bool, error) {
@@ -56,7 +69,7 @@ func (s *Scenario) wanted(b tally, events []retained, run event.RuntimeAlert) (b
 		return true, nil
 	}
 	queue, leaky := s.view(b, wholes(events), run.Mapkey)
-	leaky.Ovflw_ts = stamp(b.last)
+	leaky.Ovflw_ts = stamp(b.end)
 	ok, err := s.overflowFilter.Bool(&expr.Vars{Queue: queue, Signal: &run, Leaky: leaky})
 	if err != nil {
 		return true, fmt.Errorf("overflow_filter: %w", err)

@@ -26,7 +26,7 @@ type document struct {
 	Condition   yamlpos.Text       `yaml:"condition"`
 	Prior       float32            `yaml:"bayesian_prior"`
 	Threshold   float32            `yaml:"bayesian_threshold"`
-	Conditions  []map[string]any   `yaml:"bayesian_conditions"`
+	Clues       []clueDocument     `yaml:"bayesian_conditions"`
 	Scope       scope              `yaml:"scope"`
 	Labels      map[string]any     `yaml:"labels"`
 	Reprocess   bool               `yaml:"reprocess"`
@@ -67,6 +67,9 @@ func (d *document) check() (errs yamlpos.Errors) {
 	if d.Blackhole < 0 {
 		bad("blackhole", "blackhole must not be negative")
 	}
+	if d.Duration < 0 {
+		bad("duration", "duration must not be negative")
+	}
 	if d.CacheSize < 0 {
 		bad("cache_size", "cache_size must not be negative")
 	}
@@ -103,25 +106,25 @@ func (d *document) checkType() (errs yamlpos.Errors) {
 		if d.Capacity != 0 {
 			bad("capacity", "a trigger overflows with every event: leave capacity out")
 		}
-	case "counter", "bayesian":
-		bad("type", "bucket type %s is not supported yet", d.Type.Text)
-		return errs
+	case kindCounter, kindBayesian:
+		if d.Capacity != -1 {
+			bad("capacity", "a %s scenario needs a capacity of -1: it takes any number of events", d.Type.Text)
+		}
+		if d.Type.Text == kindCounter && d.Duration == 0 {
+			bad("duration", "a counter scenario needs a duration, such as 10m: it overflows when that is over")
+		}
 	case "":
-		bad("type", "a scenario needs a type: leaky, trigger or conditional")
+		bad("type", "a scenario needs a type: leaky, trigger, conditional, counter or bayesian")
 		return errs
 	default:
-		bad("type", "unknown bucket type %q: want leaky, trigger or conditional", d.Type.Text)
+		bad("type", "unknown bucket type %q: want leaky, trigger, conditional, counter or bayesian", d.Type.Text)
 		return errs
 	}
-	if d.Leakspeed <= 0 && d.Type.Text != kindTrigger {
+	leaks := d.Type.Text != kindTrigger && d.Type.Text != kindCounter
+	if leaks && d.Leakspeed <= 0 {
 		bad("leakspeed", "a %s scenario needs a leakspeed above 0, such as 10s", d.Type.Text)
 	}
-	for _, key := range []string{"duration", "bayesian_prior", "bayesian_threshold", "bayesian_conditions"} {
-		if d.At.Has(key) {
-			bad(key, "%s is not supported yet in a scenario of type %s", key, d.Type.Text)
-		}
-	}
-	return errs
+	return append(errs, d.checkBelief()...)
 }
 
 // checkScope sets the default scope and returns what is wrong with it.

@@ -11,7 +11,7 @@ func (t *Table) muted(s *Scenario, b tally, m *Match) bool {
 		return false
 	}
 	n, ok := t.index.find(t, muteID(b.id))
-	if !ok || t.populations[t.row(n).of].replay != b.replay || t.row(n).last <= b.last {
+	if !ok || t.populations[t.row(n).of].replay != b.replay || t.row(n).last <= b.end {
 		return false
 	}
 	t.stats.muted.Add(1)

@@ -15,15 +15,21 @@ type population struct {
 	number   uint64 // of the scenario's definition, see Scenario.Number
 	replay   bool
 	mute     bool
-	lifetime time.Duration // of a bucket after its last event
+	lifetime time.Duration // of a bucket after its last event, or its first when it is timed
 	keeps    *expr.QueueCondition
-	place    uint32 // in the table's list
+	timed    *Scenario // when its buckets overflow at the end of their time, else nil
+	place    uint32    // in the table's list
 	buckets  deadlines
 	bytes    int64
 }
 
 // due is the last moment at which a row counts.
-func (p *population) due(r *row) int64 { return addTime(r.last, p.lifetime) }
+func (p *population) due(r *row) int64 {
+	if p.timed != nil {
+		return addTime(r.first, p.lifetime)
+	}
+	return addTime(r.last, p.lifetime)
+}
 
 func (t *Table) dueOf(n uint32) int64 {
 	r := t.row(n)
@@ -46,6 +52,9 @@ func (t *Table) population(s *Scenario, replay bool) *population {
 			c.byScenario = map[uint64]*population{}
 		}
 		p = t.newPopulation(population{number: s.number, replay: replay, lifetime: s.lifetime, keeps: s.keeps})
+		if s.timed {
+			p.timed = s
+		}
 		c.byScenario[s.number] = p
 	}
 	return p

@@ -34,13 +34,14 @@ const rowSize = int64(unsafe.Sizeof(row{})) + 8 + 4
 type tally struct {
 	id          ID
 	first, last int64
+	end         int64 // when the bucket overflowed
 	total       int32
 	replay      bool
 	tokens      float64 // left in a leaky bucket
 }
 
 func (r *row) tally(replay bool) tally {
-	return tally{id: r.id, first: r.first, last: r.last, total: int32(min(r.total, math.MaxInt32)), replay: replay, tokens: r.limit.tokens}
+	return tally{id: r.id, first: r.first, last: r.last, end: r.last, total: int32(min(r.total, math.MaxInt32)), replay: replay, tokens: r.limit.tokens}
 }
 
 // count counts an event of time t and reports whether the bucket overflows.

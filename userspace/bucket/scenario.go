@@ -28,6 +28,8 @@ const (
 	kindLeaky       = "leaky"       // overflows when events come faster than they leak
 	kindTrigger     = "trigger"     // overflows with every event
 	kindConditional = "conditional" // overflows when an expression over its events says so
+	kindCounter     = "counter"     // overflows when its time is over
+	kindBayesian    = "bayesian"    // overflows when conditions make an attack likely
 )
 
 // Deps are what compiling a scenario needs.
@@ -58,6 +60,7 @@ type Scenario struct {
 	keep       int // the queue holds keep+1 events
 	leak       time.Duration
 	lifetime   time.Duration
+	timed      bool // buckets live so long after their first event and overflow then
 	blackhole  time.Duration
 	scope      string
 	filterText string
@@ -65,6 +68,7 @@ type Scenario struct {
 	keyed      bool                 // the condition reads the bucket's name
 	keeps      *expr.QueueCondition // what the condition needs of the queue; nil: the queue itself
 	writes     bool                 // an expression writes to the event
+	belief     *belief              // nil when nothing about the scenario is bayesian
 
 	filter, groupby, distinct, cancelOn, condition, overflowFilter, scopeExpr *expr.Program
 }
@@ -84,7 +88,7 @@ func Compile(doc *yamlpos.Document, deps Deps) (*Scenario, error) {
 	if deps.Simulated != nil {
 		s.Simulated = deps.Simulated(s.Name)
 	}
-	s.size(d.CacheSize)
+	s.size(d.CacheSize, d.Duration.Std())
 	errs = append(errs, s.compile(&d, deps.Expr)...)
 	s.number = d.number()
 	if len(errs) > 0 {
@@ -96,9 +100,9 @@ func Compile(doc *yamlpos.Document, deps Deps) (*Scenario, error) {
 	return s, nil
 }
 
-// size sets what follows from capacity, leakspeed and cache_size: how many events a bucket keeps and
-// how long it lives after its last event.
-func (s *Scenario) size(cache int) {
+// size sets what follows from capacity, leakspeed, cache_size and duration: how many events a bucket
+// keeps and how long it lives after its last event, or with a duration after its first.
+func (s *Scenario) size(cache int, duration time.Duration) {
 	s.keep = s.capacity
 	if s.capacity == -1 {
 		s.keep = maxLooked - 1
@@ -114,6 +118,11 @@ func (s *Scenario) size(cache int) {
 	case kindConditional:
 		s.keep = min(s.keep, maxLooked-1)
 		s.lifetime = s.leak
+	case kindBayesian:
+		s.lifetime = s.leak
+	}
+	if s.timed = duration > 0 && s.kind != kindTrigger; s.timed {
+		s.lifetime = duration
 	}
 }
 
@@ -148,7 +157,13 @@ func (s *Scenario) compile(d *document, c *expr.Compiler) (errs yamlpos.Errors) 
 		}
 	}
 	s.whole = s.condition != nil && s.keeps == nil || s.overflowFilter != nil && strings.Contains(strings.ToLower(d.Overflow.Text), "queue")
-	return errs
+	return append(errs, s.compileBelief(d, c)...)
+}
+
+// readsQueue notes that an expression which is asked after each event may read the queue.
+func (s *Scenario) readsQueue(text string) {
+	s.whole = s.whole || strings.Contains(strings.ToLower(text), "queue")
+	s.keyed = s.keyed || strings.Contains(text, "leaky")
 }
 
 // lifetime is how long a bucket lives after its last event: until it has surely leaked empty.
@@ -164,21 +179,26 @@ func lifetime(capacity int, leak time.Duration) time.Duration {
 // and count the same way, so that a reload can keep their buckets.
 func (d *document) number() uint64 {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q %q %q %q %q %q %q %d %d %d", d.Name.Text, d.Type.Text, d.Filter.Text, d.GroupBy.Text,
+	fmt.Fprintf(h, "%q %q %q %q %q %q %q %q %q %q %d %d %d %d %g %g", d.Name.Text, d.Type.Text, d.Filter.Text, d.GroupBy.Text,
 		d.Distinct.Text, d.CancelOn.Text, d.Condition.Text, d.Overflow.Text, d.Scope.Type.Text, d.Scope.Expression.Text,
-		d.Capacity, d.Leakspeed, d.CacheSize)
+		d.Capacity, d.Leakspeed, d.CacheSize, d.Duration, d.Prior, d.Threshold)
+	for _, c := range d.Clues {
+		fmt.Fprintf(h, " %q %g %g %t", c.Condition.Text, c.Evil, c.Benign, c.Guillotine)
+	}
 	return binary.LittleEndian.Uint64(h.Sum(nil))
 }
 
 // Incremental reports whether the cost of an event is the same however many the scenario's buckets
-// hold. Only a condition over an unbounded queue that looks at every event of it anew is not.
-func (s *Scenario) Incremental() bool { return s.condition == nil || s.keeps != nil }
+// hold. Only conditions over the queue that look at every event of it anew are not.
+func (s *Scenario) Incremental() bool {
+	return (s.condition == nil || s.keeps != nil) && (s.belief == nil || !s.whole)
+}
 
 // Number identifies the scenario's definition; it does not change with a reload that leaves the
 // definition as it is.
 func (s *Scenario) Number() uint64 { return s.number }
 
-// Type returns "leaky", "trigger" or "conditional".
+// Type returns the type of the scenario's buckets, such as "leaky".
 func (s *Scenario) Type() string { return s.kind }
 
 // Requires returns what must hold of an event for the scenario to want it: an event that lacks one

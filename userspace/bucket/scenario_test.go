@@ -22,7 +22,7 @@ blackhole: -5s
 scope:
   type: ip
 format: 9.0
-duration: 1m
+bayesian_prior: 0.1
 overflow_filter: evt.Meta.x
 `)
 	var errs yamlpos.Errors
@@ -75,7 +75,16 @@ func TestScenariosThatAreRefused(t *testing.T) {
 		{"no capacity", leaky("capacity: 0"), "needs a capacity from 1"},
 		{"no leakspeed", leaky("leakspeed: 0s"), "needs a leakspeed"},
 		{"capacity of a trigger", trigger("capacity: 3"), "leave capacity out"},
-		{"type that is not there yet", strings.Replace(leaky(""), "leaky", "bayesian", 1), "bucket type bayesian is not supported yet"},
+		{"bayesian with a capacity", strings.Replace(bayesian(clues), "-1", "5", 1), "a bayesian scenario needs a capacity of -1: it takes any number of events"},
+		{"bayesian without conditions", bayesian("bayesian_prior: 0.1\nbayesian_threshold: 1"), "a bayesian scenario needs 1 to 64 bayesian_conditions"},
+		{"bayesian without prior", bayesian(strings.Replace(clues, "0.1", "0", 1)), "bayesian_prior must be above 0 and at most 1: how likely an attack is before anything is known"},
+		{"bayesian with an impossible threshold", bayesian(strings.Replace(clues, "0.5", "1.5", 1)), "bayesian_threshold must be above 0 and at most 1: how likely an attack must be"},
+		{"bayesian with an impossible probability", bayesian(strings.Replace(clues, "0.8", "8", 1)), "a bayesian condition needs a prob_given_evil from 0 to 1"},
+		{"bayesian condition without probability", bayesian(strings.Replace(clues, ", prob_given_benign: 0.2", "", 1)), "a bayesian condition needs a prob_given_benign from 0 to 1"},
+		{"counter without duration", strings.Replace(counter(""), "duration: 1m", "", 1), "a counter scenario needs a duration, such as 10m: it overflows when that is over"},
+		{"counter with a capacity", strings.Replace(counter(""), "-1", "1", 1), "a counter scenario needs a capacity of -1"},
+		{"negative duration", leaky("duration: -1s"), "duration must not be negative"},
+		{"prior without threshold", leaky("bayesian_prior: 0.5"), "bayesian_prior says nothing without a bayesian_threshold"},
 		{"conditional without condition", strings.Replace(leaky(""), "leaky", "conditional", 1), "needs a condition"},
 		{"unknown type", strings.Replace(leaky(""), "leaky", "sieve", 1), `unknown bucket type "sieve"`},
 		{"expression for Ip", leaky("scope: {type: Ip, expression: evt.Meta.x}"), "takes no expression"},
@@ -107,6 +116,7 @@ func TestNumberChangesWithTheDefinitionAlone(t *testing.T) {
 	for extra, same := range map[string]bool{
 		"blackhole: 1m": true, "labels: {a: b}": true,
 		"capacity: 4": false, "filter: 'false'": false, "groupby: evt.Meta.a": false, "cache_size: 1": false,
+		"duration: 1m": false, "bayesian_prior: 0.1\nbayesian_threshold: 0.5\nbayesian_conditions: [{condition: 'true', prob_given_evil: 1, prob_given_benign: 0}]": false,
 	} {
 		if got := mustCompile(t, leaky(extra)).Number() == base; got != same {
 			t.Errorf("with %s the number is the same = %v, want %v", extra, got, same)

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"errors"
 	"time"
 
 	"gabion/userspace/bucket/arena"
@@ -129,8 +130,8 @@ func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 		t.note(r, s.keeps, m)
 	}
 	var err error
-	if !full && s.condition != nil {
-		full, err = s.met(t, r, m)
+	if !full {
+		full, err = s.asked(t, r, m)
 	}
 	b := r.tally(m.replay())
 	if !full {
@@ -141,27 +142,28 @@ func (t *Table) Pour(s *Scenario, id ID, m *Match) (*event.Event, error) {
 	if t.muted(s, b, m) {
 		return nil, nil
 	}
-	return t.overflow(s, b, t.events(r), m)
+	out, failed := t.overflow(s, b, t.events(r), mapkey(s, m.Key), m)
+	return out, errors.Join(err, failed)
 }
 
 // trigger overflows with every event, without a bucket.
 func (t *Table) trigger(s *Scenario, id ID, m *Match) (*event.Event, error) {
 	t.stats.poured.Add(1)
-	b := tally{id: id, first: m.time, last: m.time, total: 1, replay: m.replay()}
+	b := tally{id: id, first: m.time, last: m.time, end: m.time, total: 1, replay: m.replay()}
 	if t.muted(s, b, m) {
 		return nil, nil
 	}
 	e := unpack(*m.offer.pack(t.config.Names), t.config.Names)
 	e.scopeValue, e.scopeFailed, e.whole = cut(m.scopeValue, maxValue), m.scopeFailed, s.wholeOf(m)
-	return t.overflow(s, b, []retained{e}, m)
+	return t.overflow(s, b, []retained{e}, mapkey(s, m.Key), m)
 }
 
-// Expire ends what is due before now in live time: empty buckets and blackholes.
+// Expire ends what is due before now in live time: empty buckets and blackholes, but no timed buckets.
 func (t *Table) Expire(now time.Time) {
 	t.forgetLast()
 	c, at := &t.clocks[event.Live], now.UnixNano()
 	for _, p := range c.byScenario {
-		for {
+		for p.timed == nil {
 			n, due, ok := p.buckets.first(t, p)
 			if !ok || due >= at {
 				break

@@ -34,10 +34,10 @@ func (o Outcome) String() string {
 	return [...]string{"counted", "repeated", "cancelled", "overflowed", "muted", "filtered", "lost"}[o]
 }
 
-// tell tells the trace, if there is one, what became of an event. The tally is zero when there is no
-// bucket.
+// tell tells the trace, if there is one, what became of an event, which may be none. The tally is zero
+// when there is no bucket.
 func (t *Table) tell(s *Scenario, m *Match, outcome Outcome, b tally) {
-	if t.config.Trace != nil {
+	if t.config.Trace != nil && m != nil {
 		t.config.Trace(poured(s, m, outcome, b))
 	}
 }

@@ -63,6 +63,8 @@ type Engine struct {
 	// the alerts once the job is finished; Sink is not called then, and the reader calls done.
 	deliver chan *job
 
+	latest time.Time // event time of replayed events so far; the sequencer's
+
 	steps parse.Trace // of the tracer, nil without one
 
 	current atomic.Pointer[ruleset] // the rules that new batches get, for Stats

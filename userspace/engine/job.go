@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"gabion/userspace/bucket"
 	"gabion/userspace/decision"
@@ -17,6 +18,9 @@ type job struct {
 	rules  *ruleset
 	events []*event.Event
 	reload bool // carries no events: the shards end the buckets of scenarios that are gone
+
+	// times is how late it is at the end of the job, by event.Live and event.Replay; zero: not known.
+	times [2]time.Time
 
 	parsed chan struct{} // closed when parts is complete
 	parts  []part        // by shard
@@ -56,11 +60,12 @@ func (p position) compare(q position) int {
 // raised is an overflow, with its alerts when they passed the post-overflow rules.
 type raised struct {
 	at     position
+	tie    string // orders what several shards raise at the same position
 	event  *event.Event
 	alerts []*decision.Alert
 }
 
-func byPosition(a, b raised) int { return a.at.compare(b.at) }
+func byPosition(a, b raised) int { return cmp.Or(a.at.compare(b.at), cmp.Compare(a.tie, b.tie)) }
 
 func newJob(rules *ruleset, b source.Batch, shards int) *job {
 	j := &job{rules: rules, events: b.Events, parsed: make(chan struct{}), parts: make([]part, shards), done: b.Done}
@@ -91,7 +96,7 @@ func (j *job) alerts() []*decision.Alert {
 	for i := range j.parts {
 		all = append(all, j.parts[i].alerts...)
 	}
-	slices.SortFunc(all, byPosition)
+	slices.SortStableFunc(all, byPosition)
 	var out []*decision.Alert
 	for _, r := range all {
 		out = append(out, r.alerts...)
@@ -107,6 +112,6 @@ func (j *job) takeAgain() []raised {
 		all = append(all, j.parts[i].again...)
 		j.parts[i].again, j.parts[i].pours = nil, nil
 	}
-	slices.SortFunc(all, byPosition)
+	slices.SortStableFunc(all, byPosition)
 	return all
 }

@@ -18,6 +18,7 @@ type ruleset struct {
 	rules     []*scenarioRule
 	index     *expr.Index     // of rules
 	numbers   map[uint64]bool // of the scenarios' definitions
+	timed     bool            // some bucket overflows when its time is over
 	feedsBack bool            // some overflow is fed back and some scenario may want it
 	parsers   *ruleCounters
 	post      *ruleCounters
@@ -62,6 +63,7 @@ func newRuleset(set *rules.Set, profiles *profile.Profiles, old *ruleset) *rules
 		r.rules = append(r.rules, &scenarioRule{Scenario: s, place: i, count: counters(s.Name)})
 		requires = append(requires, s.Requires())
 		r.numbers[s.Number()] = true
+		r.timed = r.timed || s.Timed()
 		feeds = feeds || s.Reprocess
 	}
 	r.index = expr.NewIndex(requires)

@@ -1,5 +1,7 @@
 package engine
 
+import "time"
+
 // maxRounds bounds how often an overflow that was raised by an overflow is fed back: scenarios may
 // match their own overflows, which would go on for ever.
 const maxRounds = 4
@@ -8,20 +10,37 @@ const maxRounds = 4
 // the shards. It ends, and closes the shards' queues, when order is closed and drained.
 func (e *Engine) runSequencer() {
 	w := worker{engine: e}
-	for j := range e.order {
-		<-j.parsed
-		e.conduct(&w, j)
-		if e.deliver != nil && !j.reload {
-			e.deliver <- j
-		}
+	var ticks <-chan time.Time
+	if e.deliver == nil {
+		t := time.NewTicker(tick)
+		defer t.Stop()
+		ticks = t.C
 	}
-	for _, s := range e.shards {
-		close(s.in)
+	for {
+		select {
+		case j, ok := <-e.order:
+			if !ok {
+				for _, s := range e.shards {
+					close(s.in)
+				}
+				return
+			}
+			<-j.parsed
+			e.conduct(&w, j)
+			if e.deliver != nil && !j.reload {
+				e.deliver <- j
+			}
+		case <-ticks:
+			if r := e.current.Load(); r.timed {
+				e.conduct(&w, newTick(r, e.config.Now(), len(e.shards)))
+			}
+		}
 	}
 }
 
 // conduct gives a job to the shards, and then what it leads to, which w matches.
 func (e *Engine) conduct(w *worker, j *job) {
+	e.advance(j)
 	if j.rules.feedsBack && !j.reload {
 		e.dispatchRounds(w, j)
 	} else {
@@ -34,7 +53,7 @@ func (e *Engine) dispatch(j *job) {
 	wanted := make([]bool, len(j.parts)) // the shards write to a part as soon as they have it
 	n := 0
 	for i := range j.parts {
-		if wanted[i] = j.reload || len(j.parts[i].pours) > 0; wanted[i] {
+		if wanted[i] = j.reload || len(j.parts[i].pours) > 0 || j.tells(); wanted[i] {
 			n++
 		}
 	}

@@ -59,6 +59,11 @@ func (s *shard) do(j *job) {
 			s.engine.failed(p.rule.count, err)
 		}
 	}
+	if j.tells() {
+		if err := s.lapse(j, to); err != nil {
+			s.engine.failed(j.rules.post, err) // whose fault it was is not known
+		}
+	}
 	if j.left.Add(-1) == 0 {
 		j.finish()
 	}
@@ -67,24 +72,37 @@ func (s *shard) do(j *job) {
 // pour counts one match and, when its bucket overflows, sees the alert through to the sink.
 func (s *shard) pour(j *job, to *part, p *pour) (err error) {
 	defer recovered(&err)
+	if p.rule.Timed() {
+		overflow, err := s.table.Lapse(p.rule.Scenario, p.id, p.match)
+		if err := s.raise(j, to, p.rule, raised{at: p.at, event: overflow}, err); err != nil {
+			s.engine.failed(p.rule.count, err)
+		}
+	}
 	overflow, err := s.table.Pour(p.rule.Scenario, p.id, p.match)
-	if overflow == nil {
+	return s.raise(j, to, p.rule, raised{at: p.at, event: overflow}, err)
+}
+
+// raise sees an overflow, if there is one, through to the sink. It returns err and, when the overflow
+// could not be concluded, why.
+func (s *shard) raise(j *job, to *part, rule *scenarioRule, r raised, err error) (failed error) {
+	defer recovered(&failed)
+	if r.event == nil {
 		return err
 	}
-	p.rule.count.overflows.Add(1)
-	alerts := s.conclude(j.rules, overflow)
+	rule.count.overflows.Add(1)
+	alerts := s.conclude(j.rules, r.event)
 	switch {
 	case alerts == nil:
 		return err
 	case s.engine.deliver != nil:
-		to.alerts = append(to.alerts, raised{at: p.at, alerts: alerts})
+		to.alerts = append(to.alerts, raised{at: r.at, tie: r.tie, alerts: alerts})
 	default:
 		for _, a := range alerts {
 			s.engine.config.Sink(a)
 		}
 	}
-	if overflow.Overflow.Reprocess && j.rules.feedsBack {
-		to.again = append(to.again, raised{at: p.at, event: overflow})
+	if r.event.Overflow.Reprocess && j.rules.feedsBack {
+		to.again = append(to.again, r)
 	}
 	return err
 }

@@ -124,6 +124,9 @@ func (w *worker) offer(j *job, evt *event.Event, at position) {
 	if !ok {
 		return
 	}
+	if w.rules.timed && evt.ExpectMode == event.Replay && when.After(j.times[event.Replay]) {
+		j.times[event.Replay] = when
+	}
 	w.chosen = w.rules.index.Select(evt, w.chosen)
 	place := w.chosen.Next(0)
 	if place < 0 {
