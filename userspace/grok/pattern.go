@@ -57,6 +57,9 @@ func parse(expanded string, fields []field) (tree *syntax.Regexp, groups []int, 
 // Names returns the captured fields; Match.Get takes their indexes. The caller must not change it.
 func (p *Pattern) Names() []string { return p.names }
 
+// Info returns how the pattern is matched.
+func (p *Pattern) Info() match.Info { return p.prog.Info() }
+
 // Match searches text and fills m. A pattern without fields never matches: it has nothing to tell.
 func (p *Pattern) Match(text string, m *Match) bool {
 	if len(p.names) == 0 || !p.prog.Possible(text) {
