@@ -113,6 +113,7 @@ func (c *compiler) node(d *document, parent *node) *node {
 	for i := range d.Nodes {
 		n.children = append(n.children, c.node(&d.Nodes[i], n))
 	}
+	newSiblings(n.children)
 	n.statics = c.statics(d.Statics)
 	if d.Whitelist != nil {
 		n.whitelist = c.whitelist(d.Whitelist)

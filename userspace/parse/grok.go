@@ -33,6 +33,8 @@ type grokStep struct {
 	applyOn    event.Key    // or else on this key of Parsed, when not empty
 	expression *expr.Program
 	statics    []*static
+	siblings   *siblings // nil without enough of them
+	number     int       // among the siblings
 }
 
 func (c *compiler) grok(d *grokDocument) *grokStep {
@@ -74,8 +76,7 @@ func (r *run) applyGrok(n *node) (bool, error) {
 		r.fault(n, "line took too long to match", errTooMuch)
 		ok = false
 	}
-	p := n.grok.pattern
-	if !ok || !p.Match(text, &r.match) {
+	if !ok || !r.matches(n.grok, text) {
 		r.tellGrok(n, false, text)
 		return false, nil
 	}

@@ -130,6 +130,7 @@ type run struct {
 	evt         *event.Event
 	vars        expr.Vars
 	match       grok.Match
+	sifted      sifted
 	current     int // stage that is being run
 	labelsOwned bool
 	sources     []netip.Addr   // room for those of the event
@@ -143,6 +144,7 @@ type run struct {
 func (r *run) start(evt *event.Event) {
 	r.evt, r.vars, r.current, r.labelsOwned, r.touched = evt, expr.Vars{Event: evt}, 0, false, false
 	r.match.Reset()
+	r.sifted = sifted{}
 	if evt == nil {
 		return
 	}
