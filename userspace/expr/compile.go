@@ -67,6 +67,10 @@ type Function struct {
 	// Pure says that the result depends on the arguments alone, so that a call with constants can
 	// be made once.
 	Pure bool
+	// Lines, of a helper that gives the lines of a list by its name, looks for one that a text relates
+	// to in a certain way: or rather, relates to what of makes of the line, which may fail. It is nil
+	// for other helpers.
+	Lines func(name string, how Relation, of func(line string) (string, bool)) LineSearch
 
 	onQueue any // what Call does, given the queue itself instead of its view
 }
@@ -93,7 +97,7 @@ func NewCompiler(functions ...Function) *Compiler {
 			types = []any{new(func(...any) any)}
 		}
 		c.functions = append(c.functions, expr.Function(f.Name, call, types...))
-		c.helpers[f.Name] = closure.Helper{Call: call, Typed: f.Typed, WithLast: f.WithLast, Pure: f.Pure, OnQueue: f.onQueue}
+		c.helpers[f.Name] = closure.Helper{Call: call, Typed: f.Typed, WithLast: f.WithLast, Pure: f.Pure, Lines: f.Lines, OnQueue: f.onQueue}
 	}
 	return c
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
@@ -20,6 +21,7 @@ import (
 	"gabion/userspace/event"
 	"gabion/userspace/expr"
 	"gabion/userspace/exprlib"
+	"gabion/userspace/ruledoc"
 	"gabion/userspace/yamlpos"
 )
 
@@ -200,7 +202,10 @@ func differ(p *expr.Program, w *world) string {
 }
 
 func differCompiler() *expr.Compiler {
-	lib := exprlib.New(exprlib.Deps{Now: func() time.Time { return time.Unix(1e9, 0).UTC() }})
+	lib := exprlib.New(exprlib.Deps{Now: func() time.Time { return time.Unix(1e9, 0).UTC() }, Data: fstest.MapFS{
+		"words.txt": {Data: []byte("x\nYWI=\nab\nx/y\n")}, "rows.json": {Data: []byte(`{"uri":"x","cve":"y"}` + "\n" + `{"uri":"","cve":"z"}` + "\n" + `{"uri":"b"}`)},
+	}})
+	lib.LoadDeclared([]ruledoc.DataFile{{DestFile: "words.txt", Type: "string"}, {DestFile: "rows.json", Type: "string"}})
 	return expr.NewCompiler(append(lib.Functions(), expr.Function{
 		Name: "Boom", Types: []any{new(func(string) bool)}, Call: func(args ...any) (any, error) { return args[3], nil },
 	})...)

@@ -25,6 +25,20 @@ const (
 // its owner clears it to let go of the event.
 type Vars = closure.Vars
 
+// Relation is how a text and a line relate.
+type Relation = closure.Relation
+
+// Relations of a text to a line.
+const (
+	Equals    = closure.Equals
+	Contains  = closure.Contains
+	HasPrefix = closure.HasPrefix
+	HasSuffix = closure.HasSuffix
+)
+
+// LineSearch looks for a line that a text relates to without walking the lines.
+type LineSearch = closure.LineSearch
+
 // Queue is the variable queue: the events that a bucket retains, oldest first.
 type Queue = closure.Queue
 

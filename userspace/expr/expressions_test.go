@@ -34,6 +34,15 @@ var expressions = []string{
 	`[evt.Meta.a, evt.Meta.b]`, `[1, 2, evt.Type][0]`, `{Jan: '01', Feb: '02'}[evt.Meta.month]`, `{a: evt.Meta.a, b: 1}`, `{a: 1}.a`, `[1, 'a', nil]`, `len([1, 2]) == 2`, `1 in 1..3`, `evt.Type in 1..3`, `len(1..evt.Type + 3)`,
 	`evt.Meta.x matches Upper('^a')`, `evt.Meta.x matches evt.Meta.y`, `evt.Unmarshaled.s matches evt.Unmarshaled.t`, `evt.Stage matches Lower('(?P<a>[')`,
 	`let q = filter(queue.Queue, .Meta.x == 'x'); len(q) > 1 && q[-1].Meta.y == 'y'`, `let q = queue.Queue; any(q, .Meta.x == 'x')`,
+	// Lines of data files.
+	`any(File('words.txt'), {Upper(evt.Meta.x) contains Upper(#)})`, `any(File('words.txt'), {evt.Meta.x + 'x/y' contains #})`, `any(File('words.txt'), {evt.Meta.x contains #})`, `any(File('words.txt'), {lower(evt.Meta.x) endsWith #})`,
+	`any(File('words.txt'), {evt.Meta.x startsWith #})`, `any(File('words.txt'), {evt.Meta.x == #})`, `any(File('words.txt'), {# == evt.Meta.x})`, `any(File('words.txt'), {Lower(#) == 'x'})`, `any(File('words.txt'), {# contains evt.Meta.x})`,
+	`any(File('rows.json'), {evt.Meta.x contains JsonExtract(#, 'uri') ? evt.SetMeta('cve', JsonExtract(#, 'cve')) : false})`, `any(File('rows.json'), {evt.Meta.x contains JsonExtract(#, 'uri') ? 'x' : false})`,
+	`any(File('words.txt'), {evt.Meta.x contains # ? evt.Unmarshaled.a.b : false})`, `any(File('words.txt'), {evt.Meta.x == # ? true : evt.SetMeta('y', #)})`, `any(File('words.txt'), {evt.Meta.x contains B64Decode(#)})`,
+	`any(File('words.txt'), {evt.Unmarshaled.s contains #})`, `any(File('words.txt'), {Split(evt.Meta.x, ',')[2] == #})`, `any(File('none.txt'), {Split(evt.Meta.x, ',')[2] == #})`, `any(File('words.txt'), {evt.SetMeta('y', 'x') && evt.Meta.y == #})`,
+	`any(File('words.txt'), {let t = evt.Meta.x; t == #})`, `let t = Upper(evt.Meta.x); any(File('words.txt'), {t == Upper(#)})`, `any(File(evt.Meta.x), {evt.Meta.x == #})`, `none(File('words.txt'), {evt.Meta.x contains #})`,
+	`any(File('words.txt'), {evt.Meta.x contains 'x'})`, `any(File('words.txt'), {evt.Meta.x contains # && evt.Meta.y == ''})`, `any(File('words.txt'), {TimeNow() contains #})`, `any(File('words.txt'), {evt.GetMeta('x') == #})`,
+	`evt.Meta.x in File('words.txt')`, `evt.Meta.x not in File('words.txt')`, `evt.Unmarshaled.s in File('words.txt')`, `Split(evt.Meta.x, ',')[1] in File('words.txt')`, `Split(evt.Meta.x, ',')[1] in File('none.txt')`, `evt.Type in File('words.txt')`,
 	// Helpers and functions.
 	`Upper(evt.Meta.x)`, `Lower(evt.Parsed.program) in ['a', 'b']`, `Upper('abc') == Upper(evt.Meta.x)`, `Upper(evt.Unmarshaled.s)`, `Lower(evt.Unmarshaled.s) == 'a'`, `Split(evt.Unmarshaled.s, ',')[0]`, `Split(evt.Meta.x, ',')[1]`,
 	`JsonExtract(evt.Line.Raw, 'a.b') == ''`, `JsonExtract(evt.Line.Raw, evt.Meta.path)`, `UnmarshalJSON(evt.Line.Raw, evt.Unmarshaled, 'x') in ['', nil]`, `ParseKV(evt.Line.Raw, evt.Unmarshaled, 'kv') == nil && evt.Unmarshaled.kv.a == 'b'`,

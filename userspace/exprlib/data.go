@@ -11,7 +11,7 @@ func (l *Lib) LoadDeclared(files []ruledoc.DataFile) { l.data.LoadDeclared(files
 
 func (l *Lib) dataFunctions() []expr.Function {
 	return []expr.Function{
-		sure1("File", l.file),
+		l.withLines(sure1("File", l.file)),
 		sure2("RegexpInFile", l.regexpInFile),
 		sure1("FileMap", l.fileMap),
 		sure2("LookupFile", l.lookupFile),

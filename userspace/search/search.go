@@ -15,6 +15,7 @@ type Words struct {
 	fold    bool
 	classes [256]uint8 // bytes that no word has share class 0
 	width   int32      // number of classes
+	begins  [256]bool  // bytes that a word begins with
 	rows    int32      // states in the dense table
 	dense   []int32    // next state by state and class
 	states  []state
@@ -44,6 +45,12 @@ func New(words []string, fold bool) *Words {
 		w.add(word, int32(i))
 	}
 	w.link()
+	for _, e := range w.states[0].edges {
+		w.begins[e.on] = true
+		if fold && 'a' <= e.on && e.on <= 'z' {
+			w.begins[e.on-'a'+'A'] = true
+		}
+	}
 	w.fill()
 	return w
 }
@@ -193,6 +200,14 @@ func (w *Words) next(at int32, c byte) int32 {
 	return w.fall(at, c)
 }
 
+// skip returns where the next byte is that a word begins with.
+func (w *Words) skip(text string, i int) int {
+	for i < len(text) && !w.begins[text[i]] {
+		i++
+	}
+	return i
+}
+
 // fall follows one byte from a state that has no row in the dense table.
 func (w *Words) fall(at int32, c byte) int32 {
 	for {
@@ -217,7 +232,12 @@ func (w *Words) First(text string) int {
 		start, best = 0, w.empty
 	}
 	at := int32(0)
-	for i := range len(text) {
+	for i := 0; i < len(text); i++ {
+		if at == 0 {
+			if i = w.skip(text, i); i == len(text) {
+				break
+			}
+		}
 		at = w.next(at, text[i])
 		if best != none && i+1-int(w.states[at].depth) > start {
 			break // whatever ends from here on begins later
@@ -239,7 +259,12 @@ func (w *Words) First(text string) int {
 // words the first comes, and the empty word does not.
 func (w *Words) Each(text string, found func(word int) bool) {
 	at := int32(0)
-	for i := range len(text) {
+	for i := 0; i < len(text); i++ {
+		if at == 0 {
+			if i = w.skip(text, i); i == len(text) {
+				break
+			}
+		}
 		at = w.next(at, text[i])
 		for out := w.out[at]; out != none; out = w.out[w.states[out].fail] {
 			if !found(int(w.states[out].word)) {

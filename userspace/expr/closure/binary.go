@@ -222,6 +222,9 @@ func (c *compiler) in(n *ast.BinaryNode) value {
 			return ok
 		})
 	}
+	if search := c.inLines(n, l); search != nil {
+		return truthValue(search)
+	}
 	if l.kind == text && r.kind == texts {
 		return truthValue(func(v *Vars) bool { s := l.text(v); return slices.Contains(r.texts(v), s) })
 	}

@@ -194,7 +194,11 @@ func (c *compiler) loop(n *ast.BuiltinNode) value {
 	}
 	switch n.Name {
 	case "any":
-		return truthValue(func(v *Vars) bool { return count(v, 1) > 0 })
+		walk := func(v *Vars) bool { return count(v, 1) > 0 }
+		if search := c.anyLine(n, s, walk); search != nil {
+			return truthValue(search)
+		}
+		return truthValue(walk)
 	case "none":
 		return truthValue(func(v *Vars) bool { return count(v, 1) == 0 })
 	case "one":

@@ -1,0 +1,161 @@
+package closure
+
+import "github.com/expr-lang/expr/ast"
+
+// Relation is how a text and a line relate.
+type Relation uint8
+
+// Relations of a text to a line.
+const (
+	Equals Relation = iota
+	Contains
+	HasPrefix
+	HasSuffix
+)
+
+// LineSearch looks for a line that a text relates to without walking the lines.
+type LineSearch interface {
+	// Empty reports whether there are no lines.
+	Empty() bool
+	// Find reports whether the text relates to a line, unless only a walk can tell.
+	Find(text string) (found, known bool)
+}
+
+// anyLine is any() over the lines of a helper, with a predicate that asks first of all how something
+// that is the same for every line relates to what is made of the line alone:
+//
+//	any(File("x"), {Upper(evt.Parsed.args) contains Upper(#)})
+//	any(File("x"), {evt.Meta.path contains JsonExtract(#, "uri") ? ... : false})
+//
+// The first is answered by the search, the second begins to walk when the search has found something.
+// It is nil for others.
+func (c *compiler) anyLine(n *ast.BuiltinNode, s int, walk func(*Vars) bool) func(*Vars) bool {
+	name, h := c.lines(n.Arguments[0])
+	if h.Lines == nil || len(n.Arguments) != 2 {
+		return nil
+	}
+	predicate, ok := n.Arguments[1].(*ast.PredicateNode)
+	if !ok {
+		return nil
+	}
+	asks, all := predicate.Node, true
+	if cond, ok := asks.(*ast.ConditionalNode); ok && isFalse(cond.Exp2) {
+		asks, all = cond.Cond, false
+	}
+	b, ok := asks.(*ast.BinaryNode)
+	if !ok {
+		return nil
+	}
+	how, ok := map[string]Relation{"==": Equals, "contains": Contains, "startsWith": HasPrefix, "endsWith": HasSuffix}[b.Operator]
+	with, of := b.Left, b.Right
+	if how == Equals && c.reads(with, true) {
+		with, of = of, with
+	}
+	if !ok || !c.reads(with, false) || !c.reads(of, true) {
+		return nil
+	}
+	asked, made := c.node(with), c.node(of)
+	if asked.kind != text || made.kind != text {
+		return nil
+	}
+	search := h.Lines(name, how, func(line string) (string, bool) { return ofLine(made.text, s, line) })
+	return func(v *Vars) bool {
+		if search.Empty() {
+			return false
+		}
+		found, known := search.Find(asked.text(v))
+		if !known || found && !all {
+			return walk(v)
+		}
+		return found
+	}
+}
+
+// inLines is the test whether a text is one of the lines of a helper, or nil.
+func (c *compiler) inLines(n *ast.BinaryNode, asked value) func(*Vars) bool {
+	name, h := c.lines(n.Right)
+	if h.Lines == nil || asked.kind != text {
+		return nil
+	}
+	search := h.Lines(name, Equals, func(line string) (string, bool) { return line, true })
+	return func(v *Vars) bool {
+		found, _ := search.Find(asked.text(v))
+		return found
+	}
+}
+
+// lines returns the list that is named where a helper gives the lines of one.
+func (c *compiler) lines(n ast.Node) (name string, h Helper) {
+	call, ok := n.(*ast.CallNode)
+	if !ok || len(call.Arguments) != 1 {
+		return "", Helper{}
+	}
+	callee, ok := call.Callee.(*ast.IdentifierNode)
+	constant, named := call.Arguments[0].(*ast.StringNode)
+	if !ok || !named {
+		return "", Helper{}
+	}
+	return constant.Value, c.opts.Helpers[callee.Value]
+}
+
+// ofLine runs what is made of a line alone. It fails where the expression would.
+func ofLine(made func(*Vars) string, s int, line string) (out string, ok bool) {
+	defer func() {
+		if recover() != nil {
+			out, ok = "", false
+		}
+	}()
+	v := &Vars{scopes: make([]scope, s+1)}
+	v.scopes[s].texts = []string{line}
+	return made(v), true
+}
+
+func isFalse(n ast.Node) bool {
+	b, ok := n.(*ast.BoolNode)
+	return ok && !b.Value
+}
+
+// reads reports whether a node only reads: of the line, which must occur in it, when item is true, or
+// else of anything but the line.
+func (c *compiler) reads(n ast.Node, item bool) bool {
+	r := reader{helpers: c.opts.Helpers, only: true}
+	ast.Walk(&n, &r)
+	if item {
+		return r.only && r.item && !r.event
+	}
+	return r.only && !r.item
+}
+
+// reader finds out what a node does.
+type reader struct {
+	helpers map[string]Helper
+	only    bool // it only reads
+	item    bool // the line
+	event   bool // variables
+}
+
+// Visit implements ast.Visitor.
+func (r *reader) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.PointerNode:
+		r.item = true
+		r.only = r.only && n.Name == ""
+	case *ast.IdentifierNode:
+		if h, ok := r.helpers[n.Value]; !ok {
+			r.event = true
+		} else if !h.Pure {
+			r.only = false
+		}
+	case *ast.MemberNode:
+		r.only = r.only && !n.Method
+	case *ast.CallNode:
+		if _, ok := n.Callee.(*ast.IdentifierNode); !ok {
+			r.only = false
+		}
+	case *ast.BuiltinNode:
+		r.only = r.only && (n.Name == "lower" || n.Name == "upper" || n.Name == "trim")
+	case *ast.StringNode, *ast.ConstantNode:
+	default:
+		r.only = false
+	}
+}

@@ -1,0 +1,100 @@
+package exprlib
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"gabion/userspace/expr"
+	"gabion/userspace/search"
+)
+
+// withLines gives the helper File its search.
+func (l *Lib) withLines(h expr.Function) expr.Function {
+	h.Lines = func(name string, how expr.Relation, of func(line string) (string, bool)) expr.LineSearch {
+		return &lineSearch{lines: func() []string { return l.file(name) }, how: how, of: of}
+	}
+	return h
+}
+
+// lineSearch looks for a line of a data file that a text relates to. It is prepared when it is first
+// used, and again when the file was loaded since.
+type lineSearch struct {
+	lines func() []string
+	how   expr.Relation
+	of    func(line string) (string, bool)
+	index atomic.Pointer[lineIndex]
+}
+
+// lineIndex is what was prepared. It never changes.
+type lineIndex struct {
+	lines   []string // it was made of
+	failed  bool     // something cannot be made of a line: only a walk tells where it ends
+	words   *search.Words
+	set     map[string]bool
+	lengths []int // of the texts in set, ascending
+}
+
+// Empty implements expr.LineSearch.
+func (s *lineSearch) Empty() bool { return len(s.lines()) == 0 }
+
+// Find implements expr.LineSearch.
+func (s *lineSearch) Find(text string) (found, known bool) {
+	x := s.current()
+	switch {
+	case x.failed:
+		return false, false
+	case x.words != nil:
+		return x.words.First(text) >= 0, true
+	case s.how == expr.Equals:
+		return x.set[text], true
+	}
+	for _, n := range x.lengths {
+		if n > len(text) {
+			break
+		}
+		part := text[:n]
+		if s.how == expr.HasSuffix {
+			part = text[len(text)-n:]
+		}
+		if x.set[part] {
+			return true, true
+		}
+	}
+	return false, true
+}
+
+func (s *lineSearch) current() *lineIndex {
+	lines := s.lines()
+	x := s.index.Load()
+	if x == nil || len(x.lines) != len(lines) || len(lines) > 0 && &x.lines[0] != &lines[0] {
+		x = s.prepare(lines)
+		s.index.Store(x)
+	}
+	return x
+}
+
+func (s *lineSearch) prepare(lines []string) *lineIndex {
+	x := &lineIndex{lines: lines}
+	made := make([]string, len(lines))
+	for i, line := range lines {
+		var ok bool
+		if made[i], ok = s.of(line); !ok {
+			x.failed = true
+			return x
+		}
+	}
+	if s.how == expr.Contains {
+		x.words = search.New(made, false)
+		return x
+	}
+	x.set = make(map[string]bool, len(made))
+	for _, text := range made {
+		x.set[text] = true
+	}
+	for text := range x.set {
+		x.lengths = append(x.lengths, len(text))
+	}
+	slices.Sort(x.lengths)
+	x.lengths = slices.Compact(x.lengths)
+	return x
+}
