@@ -33,6 +33,10 @@ func hasherOf(b []byte) Hasher {
 	return Hasher{[2]uint64{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}}
 }
 
+func (h Hasher) append(b []byte) []byte {
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(b, h.key[0]), h.key[1])
+}
+
 // ID returns the ID of the bucket for a scenario and the key that Match found.
 func (h Hasher) ID(s *Scenario, key string) ID {
 	lo, hi := sipHash(h.key, key)

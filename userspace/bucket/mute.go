@@ -30,6 +30,10 @@ func (t *Table) mute(id ID, until int64, replay bool) {
 		n, _, _ := p.buckets.first(t, p)
 		t.drop(n)
 	}
+	t.enterMute(id, until, replay)
+}
+
+func (t *Table) enterMute(id ID, until int64, replay bool) {
 	p := t.mutesOf(replay)
 	n := t.newRow()
 	*t.row(n) = row{id: id, first: until, last: until, of: p.place}

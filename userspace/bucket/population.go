@@ -89,6 +89,7 @@ func (t *Table) enter(n uint32, p *population) {
 	}
 	p.bytes += rowSize
 	t.charge(rowSize)
+	t.row(n).used = true
 	t.index.add(t, n)
 	p.buckets.push(t, n, p.due(t.row(n)))
 }

@@ -114,8 +114,13 @@ func (t *Table) retain(r *row, s *Scenario, m *Match) {
 	if int(r.retained) > s.keep {
 		t.dropOldest(r)
 	}
+	t.append(r, t.hold(s, m), t.textBlock(m))
+}
+
+// append adds a record, held for it, and a scope value to a bucket's queue.
+func (t *Table) append(r *row, record, scope arena.Ref) {
 	n := t.newNode()
-	t.nodes.At(int(n-1)).set(t.hold(s, m), t.textBlock(m))
+	*t.nodes.At(int(n - 1)) = node{record: record, scope: scope}
 	if r.newest == 0 {
 		r.oldest = n
 	} else {
@@ -125,8 +130,6 @@ func (t *Table) retain(r *row, s *Scenario, m *Match) {
 	r.retained++
 	t.populations[r.of].bytes += t.weight(t.nodes.At(int(n - 1)))
 }
-
-func (n *node) set(record, scope arena.Ref) { *n = node{record: record, scope: scope} }
 
 // textBlock keeps the scope value of a match.
 func (t *Table) textBlock(m *Match) arena.Ref {

@@ -24,6 +24,7 @@ type row struct {
 	retained uint32    // how many
 	kept     arena.Ref // what the condition keeps of the queue, 0 while there is nothing
 	seen     values
+	used     bool // the row is a bucket or a blackhole
 }
 
 // rowSize is the memory of a bucket without events: its row, its share of the index and its place

@@ -53,11 +53,12 @@ type Engine struct {
 	count  counters
 	shards []*shard
 
-	mu     sync.Mutex // guards what follows; Emit holds it while it waits for a place in the queues
-	closed bool
-	rules  *ruleset
-	order  chan *job // every job, in input order, for the sequencer
-	work   chan *job // jobs with events, for the workers
+	mu      sync.Mutex // guards what follows; Emit holds it while it waits for a place in the queues
+	closed  bool
+	started bool
+	rules   *ruleset
+	order   chan *job // every job, in input order, for the sequencer
+	work    chan *job // jobs with events, for the workers
 
 	// deliver is nil in a live engine. A replay reads every job from it, in input order, and takes
 	// the alerts once the job is finished; Sink is not called then, and the reader calls done.
@@ -67,6 +68,7 @@ type Engine struct {
 
 	steps parse.Trace // of the tracer, nil without one
 
+	ended   chan struct{}           // closed when the shards have ended
 	current atomic.Pointer[ruleset] // the rules that new batches get, for Stats
 	running sync.WaitGroup
 }
@@ -88,19 +90,15 @@ func newEngine(config Config, deliver chan *job) *Engine {
 	queue := 2*config.Workers + 2
 	e := &Engine{
 		config: config, hasher: bucket.NewHasher(), names: bucket.NewNames(), deliver: deliver,
-		order: make(chan *job, queue), work: make(chan *job, queue),
+		order: make(chan *job, queue), work: make(chan *job, queue), ended: make(chan struct{}),
 	}
 	e.use(newRuleset(config.Rules, config.Profiles, nil))
-	var poured bucket.Trace
 	if config.tracer != nil {
-		e.steps, poured = config.tracer.Step, config.tracer.Poured
+		e.steps = config.tracer.Step
 	}
 	for i := range config.Shards {
 		s := &shard{
-			engine: e, index: i, in: make(chan *job, queue),
-			table: bucket.NewTable(bucket.TableConfig{
-				MaxBuckets: max(1, config.MaxBuckets/config.Shards), Hasher: e.hasher, Names: e.names, Trace: poured,
-			}),
+			engine: e, index: i, in: make(chan *job, queue), saves: make(chan *saving), table: e.newTable(e.hasher, e.names),
 		}
 		s.take = func(j *job) { s.in <- j }
 		e.shards = append(e.shards, s)
@@ -108,8 +106,20 @@ func newEngine(config Config, deliver chan *job) *Engine {
 	return e
 }
 
+// newTable returns the table of one shard.
+func (e *Engine) newTable(h bucket.Hasher, names *bucket.Names) *bucket.Table {
+	config := bucket.TableConfig{MaxBuckets: max(1, e.config.MaxBuckets/e.config.Shards), Hasher: h, Names: names}
+	if e.config.tracer != nil {
+		config.Trace = e.config.tracer.Poured
+	}
+	return bucket.NewTable(config)
+}
+
 // Start starts the workers, the sequencer and the shards. They run until Close.
 func (e *Engine) Start() {
+	e.mu.Lock()
+	e.started = true
+	e.mu.Unlock()
 	var workers, shards sync.WaitGroup
 	for range e.config.Workers {
 		workers.Go(e.runWorker)
@@ -121,6 +131,7 @@ func (e *Engine) Start() {
 		e.runSequencer()
 		workers.Wait()
 		shards.Wait()
+		close(e.ended)
 		if e.deliver != nil {
 			e.release()
 			close(e.deliver)

@@ -21,6 +21,8 @@ type shard struct {
 	in     chan *job
 	take   func(*job) // puts a job into in; in a walk it does it at once
 	table  *bucket.Table
+	saves  chan *saving // each to be served once the one before is over
+	saving handover
 
 	rules *ruleset      // of the overflow before
 	post  *parse.Runner // of their post-overflow rules
@@ -35,7 +37,13 @@ func (s *shard) run() {
 		defer t.Stop()
 		tick = t.C
 	}
+	defer s.saving.end()
 	for {
+		pieces, stop := s.saving.offer(s.table)
+		saves := s.saves
+		if pieces != nil {
+			saves = nil
+		}
 		select {
 		case j, ok := <-s.in:
 			if !ok {
@@ -44,6 +52,12 @@ func (s *shard) run() {
 			s.do(j)
 		case <-tick:
 			s.table.Expire(s.engine.config.Now())
+		case sv := <-saves:
+			s.saving.begin(sv)
+		case pieces <- s.saving.piece:
+			s.saving.sent()
+		case <-stop:
+			s.saving.end()
 		}
 	}
 }
