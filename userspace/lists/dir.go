@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gabion/userspace/decision"
+	"gabion/userspace/statefile"
 )
 
 // indexName is the file that says which lists there are, and which snapshot of each counts.
@@ -152,7 +153,7 @@ func (d *Dir) Save(m Meta, e *Entries) error {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return fmt.Errorf("save list %s: %w", m.Name, err)
 	}
-	if err := replaceFile(filepath.Join(d.path, m.file()), e.write); err != nil {
+	if err := statefile.Replace(filepath.Join(d.path, m.file()), e.write); err != nil {
 		return fmt.Errorf("save list %s: %w", m.Name, err)
 	}
 	if err := d.commit(metas); err != nil {
@@ -197,7 +198,7 @@ func (d *Dir) commit(metas []Meta) error {
 	if err != nil {
 		return err
 	}
-	err = replaceFile(filepath.Join(d.path, indexName), func(w io.Writer) error {
+	err = statefile.Replace(filepath.Join(d.path, indexName), func(w io.Writer) error {
 		_, err := w.Write(append(data, '\n'))
 		return err
 	})

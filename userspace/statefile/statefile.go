@@ -1,4 +1,5 @@
-package lists
+// Package statefile writes files that are there whole or not at all.
+package statefile
 
 import (
 	"errors"
@@ -8,9 +9,9 @@ import (
 	"path/filepath"
 )
 
-// replaceFile writes a file so that there is always either the old one or the whole new one, also
-// after a power cut.
-func replaceFile(path string, write func(io.Writer) error) (err error) {
+// Replace writes the file at path so that there is always either the old one or the whole new one,
+// also after a power cut. Only its owner may read it.
+func Replace(path string, write func(io.Writer) error) (err error) {
 	tmp := path + ".new"
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
