@@ -32,6 +32,10 @@ func (c *Config) check() error {
 	if !c.Rules.Embedded && len(c.Rules.Dirs) == 0 {
 		fail("rules", "rules: embedded is off and dirs is empty, so nothing would be detected")
 	}
+	if n := c.Engine.MaxBuckets; n < minBuckets || n > maxBuckets {
+		fail("engine", "engine.max_buckets must be from %d to %d, not %d", minBuckets, maxBuckets, n)
+	}
+	c.checkSimulation(fail)
 	c.checkAPI(fail)
 	c.checkKernel(fail)
 	if c.CTI.Key != "" && !strings.HasPrefix(c.CTI.URL, "https://") {
@@ -41,6 +45,21 @@ func (c *Config) check() error {
 		fail("retention", "retention: keep the record for an hour at least, not %s", c.Retention)
 	}
 	return errs.Err()
+}
+
+// Bounds of engine.max_buckets.
+const (
+	minBuckets = 1000
+	maxBuckets = 16_000_000
+)
+
+func (c *Config) checkSimulation(fail func(key, format string, args ...any)) {
+	switch s := c.Simulation; {
+	case s.All && len(s.Scenarios) > 0:
+		fail("simulation", "simulation.scenarios says nothing with all: list the scenarios that are to be enforced in except")
+	case !s.All && len(s.Except) > 0:
+		fail("simulation", "simulation.except says nothing without all: list the scenarios that are to be simulated in scenarios, or set all")
+	}
 }
 
 // maxInterface is the longest name that the kernel gives to an interface.

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"gabion/userspace/yamlpos"
@@ -31,6 +32,8 @@ type Config struct {
 	Sources    []*yamlpos.Document `yaml:"sources"`    // nil: what DefaultSources finds
 	Rules      Rules               `yaml:"rules"`
 	Profiles   string              `yaml:"profiles"` // empty: built in
+	Engine     Engine              `yaml:"engine"`
+	Simulation Simulation          `yaml:"simulation"`
 	Allow      []Prefix            `yaml:"allow"`
 	Guard      Guard               `yaml:"guard"`
 	API        API                 `yaml:"api"`
@@ -46,6 +49,26 @@ type Config struct {
 type Rules struct {
 	Embedded bool     `yaml:"embedded"`
 	Dirs     []string `yaml:"dirs"`
+}
+
+// Engine bounds the detection.
+type Engine struct {
+	MaxBuckets int `yaml:"max_buckets"` // alive at a time; each takes about 300 bytes
+}
+
+// Simulation names the scenarios whose decisions are counted and not enforced: some, or all but some.
+type Simulation struct {
+	All       bool     `yaml:"all"`
+	Scenarios []string `yaml:"scenarios"` // without All
+	Except    []string `yaml:"except"`    // with All
+}
+
+// Covers reports whether the decisions of a scenario are only simulated.
+func (s Simulation) Covers(scenario string) bool {
+	if s.All {
+		return !slices.Contains(s.Except, scenario)
+	}
+	return slices.Contains(s.Scenarios, scenario)
 }
 
 // Guard names addresses, besides those the daemon finds itself, that can never be banned.
@@ -95,6 +118,7 @@ func Default() *Config {
 		StateDir: "/var/lib/gabion",
 		Rules:    Rules{Embedded: true, Dirs: []string{"/etc/gabion/rules"}},
 		API:      API{Socket: "/run/gabion/gabion.sock", Listen: yamlpos.Text{Text: "127.0.0.1:8480", Set: true}},
+		Engine:   Engine{MaxBuckets: 1_000_000},
 		CTI:      CTI{URL: "https://cti.api.crowdsec.net/v2"},
 		Kernel: Kernel{
 			PinDir:    "/sys/fs/bpf/gabion",

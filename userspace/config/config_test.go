@@ -20,6 +20,8 @@ sources:
   - source: kernel
 rules: {embedded: true, dirs: [/etc/gabion/rules]}
 profiles: /etc/gabion/profiles.yaml
+engine: {max_buckets: 5000}
+simulation: {scenarios: [a/b]}
 allow: [192.0.2.0/24, 2001:db8::1]
 guard: {peers: [198.51.100.7]}
 api: {socket: /run/g.sock, listen: 127.0.0.1:9000}
@@ -49,6 +51,9 @@ func TestDecodeReadsEveryKey(t *testing.T) {
 	if k := c.Kernel; k.Mode != ModeOff || k.MaxBans != 10 || k.ConnectionLimit.Count != 20 ||
 		k.ConnectionLimit.Window.Std() != 2*time.Second || k.MaxAllows == 0 {
 		t.Errorf("kernel = %+v", k)
+	}
+	if c.Engine.MaxBuckets != 5000 || !c.Simulation.Covers("a/b") || c.Simulation.Covers("c") {
+		t.Errorf("engine = %+v, simulation = %+v", c.Engine, c.Simulation)
 	}
 	if c.Log.Level != "debug" || c.Log.Format != "json" || c.API.Listen.Text != "127.0.0.1:9000" ||
 		c.Retention.Std() != 7*24*time.Hour || len(c.Peers()) != 1 || c.Profiles == "" {
@@ -85,6 +90,9 @@ func TestFaultsAreReportedAtOnceWithTheirPlace(t *testing.T) {
 		{"no rules at all", "rules: {embedded: false, dirs: []}\n", []string{"nothing would be detected"}},
 		{"a window of nothing", "kernel: {connection_limit: {count: 1, window: 0s}}\n", []string{"window must be between 10ms and 1h0m0s, not 0s"}},
 		{"what cannot be read and what cannot work", "log: {level: loud}\nretention: 1s\n", []string{"c.yaml:1:14:", "loud", "c.yaml:2:1:", "an hour"}},
+		{"no room for buckets", "engine: {max_buckets: 0}\n", []string{"c.yaml:1:1:", "engine.max_buckets must be from 1000 to 16000000, not 0"}},
+		{"exceptions from nothing", "simulation: {except: [a/b]}\n", []string{"c.yaml:1:1:", "simulation.except says nothing without all"}},
+		{"scenarios besides all", "simulation: {all: true, scenarios: [a/b]}\n", []string{"simulation.scenarios says nothing with all"}},
 		{"not YAML", "a: [\n", []string{"c.yaml:"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -126,7 +134,7 @@ func TestTheExampleFileIsValidAndSaysTheDefaults(t *testing.T) {
 	}
 	d := Default()
 	if c.StateDir != d.StateDir || c.Kernel != d.Kernel || c.API.Socket != d.API.Socket ||
-		c.API.Listen.Text != d.API.Listen.Text || c.Log != d.Log || c.Retention != d.Retention {
+		c.API.Listen.Text != d.API.Listen.Text || c.Log != d.Log || c.Retention != d.Retention || c.Engine != d.Engine || c.Simulation.All {
 		t.Errorf("the example differs from the defaults: %+v", c)
 	}
 }

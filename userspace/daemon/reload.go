@@ -118,6 +118,7 @@ func needRestart(old, now *config.Config) []string {
 		"kernel.pin_dir":              old.Kernel.PinDir == now.Kernel.PinDir,
 		"kernel.mode":                 old.Kernel.Mode == now.Kernel.Mode,
 		"kernel.max_bans, max_allows": old.Kernel.MaxBans == now.Kernel.MaxBans && old.Kernel.MaxAllows == now.Kernel.MaxAllows,
+		"engine":                      old.Engine == now.Engine,
 		"log":                         old.Log == now.Log,
 	} {
 		if !same {

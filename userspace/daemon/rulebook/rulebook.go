@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gabion/scenarios"
+	"gabion/userspace/bucket"
 	"gabion/userspace/config"
 	"gabion/userspace/dns"
 	"gabion/userspace/enrich"
@@ -76,10 +77,11 @@ func Load(cfg *config.Config, deps Deps) (*Book, error) {
 		b.Faults.Add(yamlpos.Position{}, err)
 	}
 	b.Rules, err = rules.Load(sources, rules.Deps{
-		Expr: compiler, Lib: lib, Patterns: grok.NewSet(), Log: deps.Log,
+		Expr: compiler, Lib: lib, Patterns: grok.NewSet(), Simulated: cfg.Simulation.Covers, Log: deps.Log,
 		Methods: enrich.Methods(enrich.Deps{Now: deps.Now, DNS: deps.DNS, Geo: databases, Log: deps.Log}),
 	})
 	b.Faults.Add(yamlpos.Position{}, err)
+	b.Faults.Add(yamlpos.Position{}, checkSimulation(cfg, b.Rules.Scenarios))
 	b.Meters, err = limited(b.Rules.Meters, cfg)
 	b.Faults.Add(yamlpos.Position{}, err)
 	b.Profiles, err = loadProfiles(cfg.Profiles, compiler)
@@ -145,6 +147,18 @@ func loadProfiles(path string, c *expr.Compiler) (*profile.Profiles, error) {
 	docs, parseErr := yamlpos.Parse(name, data)
 	p, err := profile.Compile(docs, c)
 	return p, errors.Join(parseErr, err)
+}
+
+// checkSimulation says which of the scenarios that the configuration names there are not. A name
+// with a slip in it would enforce what was meant to be tried.
+func checkSimulation(cfg *config.Config, scenarios []*bucket.Scenario) error {
+	var errs yamlpos.Errors
+	for _, name := range slices.Concat(cfg.Simulation.Scenarios, cfg.Simulation.Except) {
+		if !slices.ContainsFunc(scenarios, func(s *bucket.Scenario) bool { return s.Name == name }) {
+			errs = append(errs, cfg.Keys.Key("simulation").Errorf("simulation names the scenario %s, which is not among the rules: gabion rules list shows those that are", name))
+		}
+	}
+	return errs.Err()
 }
 
 // ConnectionRate is the meter whose numbers kernel.connection_limit replaces.
