@@ -76,6 +76,7 @@ type Daemon struct {
 	drift    driftCount
 	imports  imports
 	excess   *excess.Memory
+	saved    atomic.Pointer[time.Time] // when the buckets were saved last
 }
 
 // Run runs a daemon until ctx is done. It returns nil after an orderly shutdown.
@@ -103,6 +104,7 @@ func Run(ctx context.Context, o Options) error {
 	service.Stopping(d.log)
 	d.log.Info("stopping: draining what was read")
 	d.engine.Close()
+	d.saveBuckets(context.Background())
 	err = errors.Join(err, d.close())
 	d.log.Info("stopped; what is banned stays banned until its time is up")
 	return err
@@ -136,8 +138,9 @@ func (d *Daemon) open(ctx context.Context) error {
 	book := d.book.Load()
 	d.engine = engine.New(engine.Config{
 		Rules: book.Rules, Profiles: book.Profiles, Workers: runtime.GOMAXPROCS(0), Shards: runtime.GOMAXPROCS(0),
-		Now: d.now, Sink: d.judge.sink, Log: d.log,
+		MaxBuckets: cfg.Engine.MaxBuckets, Now: d.now, Sink: d.judge.sink, Log: d.log,
 	})
+	d.restoreBuckets()
 	return d.openSources(cfg)
 }
 

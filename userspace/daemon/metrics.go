@@ -157,7 +157,7 @@ func (d *Daemon) collectKernel(emit emit) {
 func (d *Daemon) collectBuckets(emit emit) {
 	s := d.engine.Stats().Buckets
 	emit("live", "Live buckets.", gauge, float64(s.Live))
-	emit("bytes", "Estimated memory of the buckets.", gauge, float64(s.Bytes))
+	emit("bytes", "Memory of the buckets.", gauge, float64(s.Bytes))
 	emit("poured_total", "Events that a bucket counted.", counter, float64(s.Poured))
 	emit("overflows_total", "Overflows.", counter, float64(s.Overflows))
 	emit("muted_total", "Overflows during a blackhole.", counter, float64(s.Muted))
@@ -167,4 +167,7 @@ func (d *Daemon) collectBuckets(emit emit) {
 	emit("cancelled_total", "Buckets that cancel_on ended.", counter, float64(s.Cancelled))
 	emit("expired_total", "Buckets that leaked empty.", counter, float64(s.Expired))
 	emit("evicted_total", "Buckets that ended early because the table was full.", counter, float64(s.Evicted))
+	if at := d.saved.Load(); at != nil {
+		emit("last_save_timestamp_seconds", "When the buckets were last saved.", gauge, float64(at.Unix()))
+	}
 }

@@ -69,6 +69,7 @@ func (d *Daemon) tasks(o Options, server *api.Server, l *listeners) []tasks.Task
 		tasks.Every("reopen record", record.ReopenEvery, d.reopen),
 		tasks.Every("check record", expireEvery, d.checkRecord),
 		tasks.Every("check logs", logsEvery, d.checkLogs),
+		tasks.Every("save buckets", saveEvery, d.afterFirst(d.saveBuckets)),
 		tasks.Every("prune record", pruneEvery, d.prune),
 	}
 	for _, in := range d.inputs {
