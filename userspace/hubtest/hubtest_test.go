@@ -102,6 +102,22 @@ func TestWhatTheHubsToolOverlooksFailsOnlyStrictly(t *testing.T) {
 	}
 }
 
+func TestALongLineEndsAFileForTheHubsTool(t *testing.T) {
+	o := mustHub(t)
+	file := filepath.Join(o.Root, Dir, "passes", scenarioFile)
+	text := "len(results) == 2\n" + strings.Repeat(" ", 80<<10) + "len(results) == 2\nlen(results) == 3\n"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := one(t, o, "passes"); len(got.Failures) != 1 || got.Failures[0].Line != 3 {
+		t.Errorf("strictly: %+v", got)
+	}
+	o.Compatible = true
+	if got := one(t, o, "passes"); got.Outcome != Passed || got.Assertions != 14 {
+		t.Errorf("compatibly: %+v", got)
+	}
+}
+
 func TestATestThatCannotBeRunSaysWhy(t *testing.T) {
 	o := mustHub(t)
 	for _, tt := range []struct {

@@ -13,8 +13,13 @@ import (
 	"gabion/userspace/hubtest/assert"
 )
 
-// maxLine is how long a line of assertions may be, in bytes.
-const maxLine = 64 << 10
+// Bounds of a line of assertions, in bytes.
+const (
+	maxLine = 16 << 20
+
+	// maxCompatible is where the hub's own tool stops reading, without saying so.
+	maxCompatible = 64 << 10
+)
 
 // Failure is an assertion that does not hold.
 type Failure struct {
@@ -30,7 +35,7 @@ type Failure struct {
 //
 // The hub's own tool overlooks two kinds of false assertions, and so does judge when Compatible is
 // set: lines of scenario.assert that are no comparison, and comparisons whose left side the tool
-// cannot take out of the line, because a key in it has a blank.
+// cannot take out of the line, because a key in it has a blank. It reads a file up to a long line.
 func (t *test) judge(r *Result) {
 	files := []struct {
 		name    string
@@ -125,8 +130,11 @@ func (t *test) assertions(name string, yield func(line int, text string)) error 
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read assertions: %w", err)
 	}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, maxLine)
+	lines, most := bufio.NewScanner(bytes.NewReader(data)), maxLine
+	if t.options.Compatible {
+		most = maxCompatible
+	}
+	lines.Buffer(nil, most)
 	n := 0
 	for lines.Scan() {
 		n++
@@ -134,8 +142,8 @@ func (t *test) assertions(name string, yield func(line int, text string)) error 
 			yield(n, text)
 		}
 	}
-	if lines.Err() != nil && !t.options.Compatible { // the hub's own tool stops reading there
-		return fmt.Errorf("%s:%d: the line is longer than %d KiB", name, n+1, maxLine>>10)
+	if lines.Err() != nil && !t.options.Compatible {
+		return fmt.Errorf("%s:%d: the line is longer than %d MiB", name, n+1, maxLine>>20)
 	}
 	return nil
 }
