@@ -57,8 +57,9 @@ type Engine struct {
 	closed  bool
 	started bool
 	rules   *ruleset
-	order   chan *job // every job, in input order, for the sequencer
-	work    chan *job // jobs with events, for the workers
+	order   chan *job       // every job, in input order, for the sequencer
+	work    chan *job       // jobs with events, for the workers
+	last    <-chan struct{} // parsed of the last job whose rules are serial
 
 	// deliver is nil in a live engine. A replay reads every job from it, in input order, and takes
 	// the alerts once the job is finished; Sink is not called then, and the reader calls done.
@@ -151,6 +152,9 @@ func (e *Engine) Emit(b source.Batch) error {
 	if e.deliver != nil {
 		j.finished = make(chan struct{})
 		j.finish = func() { close(j.finished) }
+	}
+	if j.rules.serial {
+		j.after, e.last = e.last, j.parsed
 	}
 	e.order <- j
 	e.work <- j

@@ -22,11 +22,12 @@ type job struct {
 	// times is how late it is at the end of the job, by event.Live and event.Replay; zero: not known.
 	times [2]time.Time
 
-	parsed chan struct{} // closed when parts is complete
-	parts  []part        // by shard
-	left   atomic.Int32  // parts that the shards have not finished
-	finish func()        // called once, by whoever brings left to zero
-	done   func()        // of the batch: no event of it is used any more
+	after  <-chan struct{} // closed when the job before is parsed; nil when that does not matter
+	parsed chan struct{}   // closed when parts is complete
+	parts  []part          // by shard
+	left   atomic.Int32    // parts that the shards have not finished
+	finish func()          // called once, by whoever brings left to zero
+	done   func()          // of the batch: no event of it is used any more
 
 	finished chan struct{} // in a replay: closed when the alerts are complete
 }

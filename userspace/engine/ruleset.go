@@ -18,6 +18,7 @@ type ruleset struct {
 	rules     []*scenarioRule
 	index     *expr.Index     // of rules
 	numbers   map[uint64]bool // of the scenarios' definitions
+	serial    bool            // parsers remember events: batches are parsed one after the other
 	timed     bool            // some bucket overflows when its time is over
 	feedsBack bool            // some overflow is fed back and some scenario may want it
 	parsers   *ruleCounters
@@ -54,7 +55,7 @@ func newRuleset(set *rules.Set, profiles *profile.Profiles, old *ruleset) *rules
 		return known[name]
 	}
 	r := &ruleset{
-		set: set, profiles: profiles, numbers: map[uint64]bool{},
+		set: set, profiles: profiles, numbers: map[uint64]bool{}, serial: set.Parsers.Remembers(),
 		parsers: counters("parsers"), post: counters("postoverflows"), profile: counters("profiles"),
 	}
 	var requires [][]expr.Condition

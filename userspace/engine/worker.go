@@ -35,6 +35,9 @@ func (e *Engine) runWorker() {
 // process parses the events of a job and matches them.
 func (w *worker) process(j *job) {
 	w.use(j.rules)
+	if j.after != nil {
+		<-j.after
+	}
 	for i, evt := range j.events {
 		if w.parse(evt) {
 			w.offer(j, evt, position{event: i})

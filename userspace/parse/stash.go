@@ -42,6 +42,16 @@ func (c *compiler) stashExpression(d *stashDocument, src yamlpos.Text, key strin
 	return nil
 }
 
+// Remembers reports whether a parser keeps values of an event for later ones, so that what comes out
+// depends on the order in which events are run.
+func (p *Pipeline) Remembers() bool {
+	return slices.ContainsFunc(p.Nodes(), Node.remembers)
+}
+
+func (n Node) remembers() bool {
+	return len(n.n.stashes) > 0 || slices.ContainsFunc(n.Children(), Node.remembers)
+}
+
 // store evaluates value and key and keeps the pair.
 func (r *run) store(n *node, s *stash) {
 	value, err := s.value.String(&r.vars)
