@@ -21,14 +21,15 @@ type LineSearch interface {
 	Find(text string) (found, known bool)
 }
 
-// anyLine is any() over the lines of a helper, with a predicate that asks first of all how something
-// that is the same for every line relates to what is made of the line alone:
+// anyLine is any() over the lines of a helper, with a predicate that asks how something that is the
+// same for every line relates to what is made of the line alone:
 //
 //	any(File("x"), {Upper(evt.Parsed.args) contains Upper(#)})
+//	any(File("x"), {evt.Meta.path contains # or evt.Parsed.agent contains #})
 //	any(File("x"), {evt.Meta.path contains JsonExtract(#, "uri") ? ... : false})
 //
-// The first is answered by the search, the second begins to walk when the search has found something.
-// It is nil for others.
+// The first two are answered by searches, the third begins to walk when the search has found
+// something. It is nil for others.
 func (c *compiler) anyLine(n *ast.BuiltinNode, s int, walk func(*Vars) bool) func(*Vars) bool {
 	name, h := c.lines(n.Arguments[0])
 	if h.Lines == nil || len(n.Arguments) != 2 {
@@ -38,37 +39,83 @@ func (c *compiler) anyLine(n *ast.BuiltinNode, s int, walk func(*Vars) bool) fun
 	if !ok {
 		return nil
 	}
-	asks, all := predicate.Node, true
-	if cond, ok := asks.(*ast.ConditionalNode); ok && isFalse(cond.Exp2) {
-		asks, all = cond.Cond, false
+	asks, all := []asked{{node: predicate.Node}}, true
+	if cond, ok := predicate.Node.(*ast.ConditionalNode); ok && isFalse(cond.Exp2) {
+		asks[0].node, all = cond.Cond, false
+	} else {
+		asks = flatten(predicate.Node, isOr, 0, nil)
 	}
-	b, ok := asks.(*ast.BinaryNode)
+	searches := make([]lineSearch, len(asks))
+	for i, a := range asks {
+		if searches[i], ok = c.lineSearch(a.node, name, h, s, len(asks) > 1); !ok {
+			return nil
+		}
+	}
+	return func(v *Vars) bool {
+		if searches[0].Empty() {
+			return false
+		}
+		for i := range searches {
+			found, known := searches[i].Find(searches[i].asked(v))
+			if !known || found && !all {
+				return walk(v)
+			}
+			if found {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// lineSearch is the search that answers one relation.
+type lineSearch struct {
+	LineSearch
+	asked func(*Vars) string
+}
+
+// lineSearch prepares the search for a relation, when it has the form of one. Where it is one of
+// several, what it asks about must not fail: the machine may ask before the line that another wants.
+func (c *compiler) lineSearch(n ast.Node, name string, h Helper, s int, several bool) (lineSearch, bool) {
+	b, ok := n.(*ast.BinaryNode)
 	if !ok {
-		return nil
+		return lineSearch{}, false
 	}
 	how, ok := map[string]Relation{"==": Equals, "contains": Contains, "startsWith": HasPrefix, "endsWith": HasSuffix}[b.Operator]
 	with, of := b.Left, b.Right
 	if how == Equals && c.reads(with, true) {
 		with, of = of, with
 	}
-	if !ok || !c.reads(with, false) || !c.reads(of, true) {
-		return nil
+	if !ok || !c.reads(with, false) || !c.reads(of, true) || several && !c.sure(with) {
+		return lineSearch{}, false
 	}
 	asked, made := c.node(with), c.node(of)
 	if asked.kind != text || made.kind != text {
-		return nil
+		return lineSearch{}, false
 	}
-	search := h.Lines(name, how, func(line string) (string, bool) { return ofLine(made.text, s, line) })
-	return func(v *Vars) bool {
-		if search.Empty() {
+	return lineSearch{h.Lines(name, how, func(line string) (string, bool) { return ofLine(made.text, s, line) }), asked.text}, true
+}
+
+// sure reports whether a text that is read cannot fail to be.
+func (c *compiler) sure(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.CallNode:
+		callee, ok := n.Callee.(*ast.IdentifierNode)
+		if !ok || len(n.Arguments) != 1 {
 			return false
 		}
-		found, known := search.Find(asked.text(v))
-		if !known || found && !all {
-			return walk(v)
-		}
-		return found
+		h := c.opts.Helpers[callee.Value]
+		_, simple := h.Typed.(func(string) string)
+		return h.Pure && simple && c.sure(n.Arguments[0])
+	case *ast.BuiltinNode:
+		return (n.Name == "lower" || n.Name == "upper") && c.sure(n.Arguments[0])
 	}
+	before := c.risky
+	c.risky = false
+	x := c.node(n)
+	ok := x.kind == text && !c.risky
+	c.risky = before || c.risky
+	return ok
 }
 
 // inLines is the test whether a text is one of the lines of a helper, or nil.
