@@ -11,9 +11,10 @@ import (
 var errTooLong = errors.New("result is longer than 16 MiB")
 
 func stringFunctions() []expr.Function {
+	upper, lower := &cases{change: strings.ToUpper}, &cases{change: strings.ToLower}
 	return []expr.Function{
-		sure1("Upper", strings.ToUpper),
-		sure1("Lower", strings.ToLower),
+		sure1("Upper", upper.of),
+		sure1("Lower", lower.of),
 		sure1("TrimSpace", strings.TrimSpace),
 		sure2("Trim", strings.Trim),
 		sure2("TrimLeft", strings.TrimLeft),
