@@ -35,6 +35,7 @@ type Options struct {
 	Log      *slog.Logger     // nil: silent
 	Progress func(p Progress) // may be nil; called every few seconds by whoever reads the log
 	CPU      io.Writer        // gets a pprof profile of the measured part; nil: none
+	Allocs   io.Writer        // gets a pprof profile of what was allocated since the process began; nil: none
 }
 
 // Progress is how far a measurement is.
@@ -100,6 +101,11 @@ func Measure(ctx context.Context, o Options) (*Report, error) {
 	}
 	if totals.Lines == 0 {
 		return nil, errors.New("the log has no lines")
+	}
+	if o.Allocs != nil {
+		if err := pprof.Lookup("allocs").WriteTo(o.Allocs, 0); err != nil {
+			return nil, fmt.Errorf("profile allocations: %w", err)
+		}
 	}
 	return newReport(o.Workers, wall, before, after, totals), nil
 }

@@ -94,7 +94,7 @@ func (a *app) warnings() *slog.Logger {
 func newBenchEngineCommand(a *app) *cobra.Command {
 	var w workload
 	var workers int
-	var profile string
+	var profiles engineProfiles
 	cmd := &cobra.Command{
 		Use:   "engine --type TYPE --log FILE",
 		Short: "What running a log through the rules costs",
@@ -115,17 +115,47 @@ comes out for any of them.`,
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
-			return a.benchEngine(ctx, &w, workers, profile)
+			return a.benchEngine(ctx, &w, workers, &profiles)
 		},
 	}
 	flags := cmd.Flags()
 	w.flags(flags)
 	flags.IntVar(&workers, "workers", runtime.NumCPU(), "how many cores may work")
-	flags.StringVar(&profile, "cpu-profile", "", "write a pprof profile of the run into this file")
+	flags.StringVar(&profiles.cpu, "cpu-profile", "", "write a pprof profile of the run into this file")
+	flags.StringVar(&profiles.allocs, "alloc-profile", "", "write a pprof profile of what was allocated into this file")
 	return cmd
 }
 
-func (a *app) benchEngine(ctx context.Context, w *workload, workers int, profile string) error {
+// engineProfiles are files for profiles; an empty name is none.
+type engineProfiles struct{ cpu, allocs string }
+
+// open makes the files. What it returns closes them.
+func (p *engineProfiles) open(o *cost.Options) (closeAll func() error, err error) {
+	var files []*os.File
+	closeAll = func() (err error) {
+		for _, f := range files {
+			err = errors.Join(err, f.Close())
+		}
+		return err
+	}
+	for _, to := range []struct {
+		name string
+		w    *io.Writer
+	}{{p.cpu, &o.CPU}, {p.allocs, &o.Allocs}} {
+		if to.name == "" {
+			continue
+		}
+		f, err := os.Create(to.name)
+		if err != nil {
+			return closeAll, err
+		}
+		files = append(files, f)
+		*to.w = f
+	}
+	return closeAll, nil
+}
+
+func (a *app) benchEngine(ctx context.Context, w *workload, workers int, profiles *engineProfiles) error {
 	book, log, err := w.open(a)
 	if err != nil {
 		return err
@@ -135,18 +165,12 @@ func (a *app) benchEngine(ctx context.Context, w *workload, workers int, profile
 		Rules: book.Rules, Profiles: book.Profiles, Input: log, File: w.log, Type: w.kind, Workers: workers,
 		Now: a.now, Log: a.warnings(), Progress: a.benchProgress,
 	}
-	var out *os.File
-	if profile != "" {
-		if out, err = os.Create(profile); err != nil {
-			return fmt.Errorf("bench engine: %w", err)
-		}
-		o.CPU = out
+	closeProfiles, err := profiles.open(&o)
+	var report *cost.Report
+	if err == nil {
+		report, err = cost.Measure(ctx, o)
 	}
-	report, err := cost.Measure(ctx, o)
-	if out != nil {
-		err = errors.Join(err, out.Close())
-	}
-	if err != nil {
+	if err = errors.Join(err, closeProfiles()); err != nil {
 		return fmt.Errorf("bench engine: %w", err)
 	}
 	return a.show(report, report.Print)
