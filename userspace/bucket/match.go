@@ -53,6 +53,7 @@ type Offer struct {
 	time   time.Time
 	packed atomic.Pointer[string]
 	vars   expr.Vars // of the goroutine that offers
+	room   *Room     // nil: matches are allocated
 
 	context   []decision.Meta // values that only the event itself has
 	contextOf *alertcontext.Context
@@ -105,7 +106,8 @@ func (s *Scenario) Offer(o *Offer) (*Match, error) {
 	if !ok || err != nil {
 		return nil, err
 	}
-	m := &Match{Event: evt, offer: o, time: o.time.UnixNano()}
+	m := o.newMatch()
+	m.Event, m.offer, m.time = evt, o, o.time.UnixNano()
 	if s.groupby != nil {
 		if m.Key, err = s.groupby.String(vars); err != nil {
 			return nil, err

@@ -72,6 +72,7 @@ type Engine struct {
 	ended   chan struct{}           // closed when the shards have ended
 	current atomic.Pointer[ruleset] // the rules that new batches get, for Stats
 	running sync.WaitGroup
+	scratch sync.Pool // of jobs that have ended
 }
 
 // New returns an engine that does nothing until Start.
@@ -149,6 +150,8 @@ func (e *Engine) Emit(b source.Batch) error {
 		return ErrClosed
 	}
 	j := newJob(e.rules, b, len(e.shards))
+	e.lend(j)
+	j.finish = func() { e.end(j) }
 	if e.deliver != nil {
 		j.finished = make(chan struct{})
 		j.finish = func() { close(j.finished) }
@@ -159,6 +162,12 @@ func (e *Engine) Emit(b source.Batch) error {
 	e.order <- j
 	e.work <- j
 	return nil
+}
+
+// end lets others use what a finished job has used.
+func (e *Engine) end(j *job) {
+	e.reclaim(j)
+	j.done()
 }
 
 // Swap replaces the rules and profiles for the batches that come after it. Buckets of scenarios

@@ -25,6 +25,8 @@ type job struct {
 	after  <-chan struct{} // closed when the job before is parsed; nil when that does not matter
 	parsed chan struct{}   // closed when parts is complete
 	parts  []part          // by shard
+	room   *bucket.Room    // of the matches
+	lent   *scratch        // that room and parts are of; nil when they are the job's own
 	left   atomic.Int32    // parts that the shards have not finished
 	finish func()          // called once, by whoever brings left to zero
 	done   func()          // of the batch: no event of it is used any more
@@ -69,7 +71,7 @@ type raised struct {
 func byPosition(a, b raised) int { return cmp.Or(a.at.compare(b.at), cmp.Compare(a.tie, b.tie)) }
 
 func newJob(rules *ruleset, b source.Batch, shards int) *job {
-	j := &job{rules: rules, events: b.Events, parsed: make(chan struct{}), parts: make([]part, shards), done: b.Done}
+	j := &job{rules: rules, events: b.Events, parsed: make(chan struct{}), parts: make([]part, shards), room: &bucket.Room{}, done: b.Done}
 	if j.done == nil {
 		j.done = func() {}
 	}
@@ -111,7 +113,7 @@ func (j *job) takeAgain() []raised {
 	var all []raised
 	for i := range j.parts {
 		all = append(all, j.parts[i].again...)
-		j.parts[i].again, j.parts[i].pours = nil, nil
+		j.parts[i].again, j.parts[i].pours = nil, j.parts[i].pours[:0]
 	}
 	slices.SortStableFunc(all, byPosition)
 	return all

@@ -71,7 +71,7 @@ func Replay(ctx context.Context, set *rules.Set, profiles *profile.Profiles, r i
 		for j := range e.deliver {
 			<-j.finished
 			alerts := j.alerts()
-			j.done()
+			e.end(j)
 			for _, a := range alerts {
 				id++
 				a.ID = id

@@ -135,7 +135,7 @@ func (w *worker) offer(j *job, evt *event.Event, at position) {
 	if place < 0 {
 		return
 	}
-	e, offer := w.engine, bucket.NewOffer(evt, when)
+	e, offer := w.engine, j.room.Offer(evt, when)
 	for ; place >= 0; place = w.chosen.Next(place + 1) {
 		rule := w.rules.rules[place]
 		m, err := match(rule, offer)
