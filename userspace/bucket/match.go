@@ -102,7 +102,7 @@ func (s *Scenario) Offer(o *Offer) (*Match, error) {
 	}
 	vars := &o.vars
 	vars.Event = evt
-	ok, err := s.filter.Bool(vars)
+	ok, err := s.passes(o)
 	if !ok || err != nil {
 		return nil, err
 	}
@@ -125,6 +125,14 @@ func (s *Scenario) Offer(o *Offer) (*Match, error) {
 		}
 	}
 	return m, err
+}
+
+// passes evaluates the filter, unless it says no more than the index did that chose the scenario.
+func (s *Scenario) passes(o *Offer) (bool, error) {
+	if o.room != nil && s.filter.Complete() {
+		return true, nil
+	}
+	return s.filter.Bool(&o.vars)
 }
 
 // matchBucket evaluates what a bucket asks of an event. With a failing distinct the event counts as

@@ -13,7 +13,8 @@ type Room struct {
 	matches chunks[Match]
 }
 
-// Offer is NewOffer in the room: it and its matches are good until Reset.
+// Offer is NewOffer in the room: it and its matches are good until Reset. It is for scenarios whose
+// Requires the event fulfils, and nobody else.
 func (r *Room) Offer(evt *event.Event, t time.Time) *Offer {
 	o := r.offers.next()
 	o.event, o.time, o.room = evt, t, r

@@ -128,7 +128,7 @@ func (c *Compiler) Compile(src yamlpos.Text, env Env, want Kind) (*Program, erro
 	p.stores = env != EnvProfile && strings.Contains(src.Text, "Unmarshaled")
 	c.native(p)
 	if want == Bool {
-		p.requires = requires(tree)
+		p.requires, p.complete = requires(tree)
 	}
 	return p, nil
 }

@@ -29,8 +29,8 @@ type indexedField struct {
 
 // restOf is the conditions of one expression on fields that hardly any other asks for.
 type restOf struct {
-	place      int
-	conditions []Condition
+	place  int
+	checks Checks
 }
 
 // sharedBy is how many expressions must ask for a field for it to be worth a set of bits.
@@ -49,7 +49,7 @@ func NewIndex(requires [][]Condition) *Index {
 			}
 		}
 		if len(rest) > 0 {
-			x.rest = append(x.rest, restOf{place, rest})
+			x.rest = append(x.rest, restOf{place, NewChecks(rest)})
 		}
 	}
 	names := make([]fieldName, 0, len(shared))
@@ -126,27 +126,11 @@ func (x *Index) Select(evt *event.Event, s Selection) Selection {
 		}
 	}
 	for _, r := range x.rest {
-		if s.has(r.place) && !fulfils(evt, r.conditions) {
+		if s.has(r.place) && !r.checks.Hold(evt) {
 			s[r.place/64] &^= 1 << (r.place % 64)
 		}
 	}
 	return s
-}
-
-func fulfils(evt *event.Event, conditions []Condition) bool {
-	for _, c := range conditions {
-		if !c.Allows(fieldsOf(evt, c.Map).Get(c.Key)) {
-			return false
-		}
-	}
-	return true
-}
-
-func fieldsOf(evt *event.Event, in string) *event.Fields {
-	if in == "Meta" {
-		return &evt.Meta
-	}
-	return &evt.Parsed
 }
 
 func newSelection(n int) Selection { return make(Selection, (n+63)/64) }

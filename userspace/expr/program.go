@@ -27,6 +27,7 @@ type Program struct {
 	code     *code
 	stores   bool // may hand evt.Unmarshaled to a helper that stores into it
 	requires []Condition
+	complete bool // there is nothing else in it
 	reads    reads
 	frames   *sync.Pool
 }
@@ -41,6 +42,10 @@ func (p *Program) Pos() yamlpos.Position { return p.src.Pos }
 // event for which one of the conditions does not hold changes nothing: evaluating it would have
 // been false, without an error and without a side effect.
 func (p *Program) Requires() []Condition { return p.requires }
+
+// Complete reports whether the expression is true of every event that fulfils its Requires, so that
+// it need not be run for one.
+func (p *Program) Complete() bool { return p.complete }
 
 // Kind returns what the expression gives, as far as it is certain.
 func (p *Program) Kind() Kind {

@@ -100,6 +100,7 @@ func (c *compiler) node(d *document, parent *node) *node {
 		n.filter = c.expression(d.Filter, expr.Bool)
 		if n.filter != nil {
 			n.requires = n.filter.Requires()
+			n.checks = expr.NewChecks(n.requires)
 			n.writes = strings.Contains(d.Filter.Text, "SetMeta") || strings.Contains(d.Filter.Text, "SetParsed")
 		}
 	}

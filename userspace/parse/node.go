@@ -1,7 +1,6 @@
 package parse
 
 import (
-	"gabion/userspace/event"
 	"gabion/userspace/expr"
 	"gabion/userspace/yamlpos"
 )
@@ -15,6 +14,7 @@ type node struct {
 	pos       yamlpos.Position
 	filter    *expr.Program
 	requires  []expr.Condition // must hold for filter to be true
+	checks    expr.Checks      // the same
 	writes    bool             // filter may set fields
 	grok      *grokStep
 	stashes   []*stash
@@ -94,10 +94,11 @@ func (r *run) passes(n *node) bool {
 	if n.filter == nil {
 		return true
 	}
-	for _, c := range n.requires {
-		if !c.Allows(field(r.evt, c)) {
-			return false
-		}
+	if !n.checks.Hold(r.evt) {
+		return false
+	}
+	if n.filter.Complete() {
+		return true
 	}
 	ok, err := n.filter.Bool(&r.vars)
 	if err != nil {
@@ -105,11 +106,4 @@ func (r *run) passes(n *node) bool {
 		return false
 	}
 	return ok
-}
-
-func field(evt *event.Event, c expr.Condition) string {
-	if c.Map == "Meta" {
-		return evt.Meta.Get(c.Key)
-	}
-	return evt.Parsed.Get(c.Key)
 }

@@ -16,6 +16,7 @@ type static struct {
 	set        func(r *run, n *node, value string)
 	value      string
 	expression *expr.Program
+	text       bool // the expression gives text, or fails
 	always     bool // also set when the value is empty
 }
 
@@ -33,6 +34,7 @@ func (c *compiler) static(d *staticDocument) *static {
 	case d.Value != "":
 	case d.Expression.Text != "":
 		s.expression = c.expression(d.Expression, expr.Any)
+		s.text = s.expression != nil && s.expression.Kind() == expr.String
 	case !d.At.Has("value"):
 		c.missing(d.At, "static needs a value or an expression", "value", "expression")
 	}
@@ -130,6 +132,12 @@ func (r *run) staticValue(n *node, s *static) (value string, skip bool, err erro
 	if s.expression.Kind() == expr.String { // without boxing it
 		value, err = s.expression.String(&r.vars)
 		if err != nil {
+			r.fault(n, "static failed", err)
+		}
+		return value, err != nil, nil
+	}
+	if s.text {
+		if value, err = s.expression.String(&r.vars); err != nil {
 			r.fault(n, "static failed", err)
 		}
 		return value, err != nil, nil

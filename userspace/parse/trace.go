@@ -102,6 +102,10 @@ func (p *Pipeline) Nodes() []Node {
 // tell tells the trace, if there is one, of a step.
 func (r *run) tell(n *node, kind StepKind, ok bool, name, text string, err error) {
 	if r.trace != nil {
-		r.trace(Step{r.evt, kind, Node{n}, ok, name, text, err})
+		r.report(n, kind, ok, name, text, err)
 	}
+}
+
+func (r *run) report(n *node, kind StepKind, ok bool, name, text string, err error) {
+	r.trace(Step{r.evt, kind, Node{n}, ok, name, text, err})
 }
