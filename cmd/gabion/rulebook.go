@@ -24,13 +24,19 @@ type ruleFlags struct {
 	data     string
 }
 
+// register gives a verb all of the flags.
 func (f *ruleFlags) register(a *app, cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVarP(&f.kind, "type", "t", "", "type of the log: syslog, nginx, ...")
 	flags.StringArrayVar(&f.labels, "label", nil, "further label of the lines, as name=value; may be given again")
-	flags.StringArrayVar(&f.dirs, "rules", nil, "folder or file of parsers and scenarios, or a checkout of a hub; may be given again (default those of the daemon)")
 	flags.StringVar(&f.profiles, "profiles", "", "profiles file (default that of the daemon)")
 	flags.StringVar(&f.data, "data", "", "folder of the rules' data files (default that of the daemon)")
+	f.registerRules(a, cmd)
+}
+
+// registerRules gives a verb the flags that say which rules.
+func (f *ruleFlags) registerRules(a *app, cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.dirs, "rules", nil, "folder or file of parsers and scenarios, or a checkout of a hub; may be given again (default those of the daemon)")
 	jsonFlag(a, cmd)
 }
 
@@ -57,26 +63,33 @@ func (f *ruleFlags) load(a *app, log *slog.Logger) (*rulebook.Book, map[string]s
 		labels[name] = value
 	}
 	labels["type"] = f.kind
+	book, err := f.book(a, log)
+	return book, labels, err
+}
+
+// book compiles the rules.
+func (f *ruleFlags) book(a *app, log *slog.Logger) (*rulebook.Book, error) {
 	cfg, err := f.configuration(a)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	deps := rulebook.Deps{Now: a.now, Log: log, DataDir: f.data}
 	for _, dir := range f.dirs {
 		source, err := ruleSource(dir)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		deps.Sources = append(deps.Sources, source)
 	}
 	book, err := rulebook.Load(cfg, deps)
-	if err != nil {
-		return nil, nil, err
+	onlyParsers := len(book.Rules.Items) > 0 && len(book.Rules.Scenarios) == 0 && book.Profiles != nil && book.Profiles.Len() > 0
+	if err != nil && !onlyParsers { // which a daemon has no use for, but whoever writes them has
+		return nil, err
 	}
 	for _, fault := range book.Faults {
 		fmt.Fprintln(a.stderr, printable(fault.Error(), oneLine)+" (left out)")
 	}
-	return book, labels, nil
+	return book, nil
 }
 
 // ruleSource returns a rule file, a folder of rules or a checkout of a hub as a source.

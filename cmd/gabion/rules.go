@@ -12,7 +12,7 @@ import (
 )
 
 func newRulesCommand(a *app) *cobra.Command {
-	return group("rules", "Parsers, scenarios and meters: list, check, bench", "  gabion rules list", newRulesList(a), newRulesCheck(a), newRulesLint(a), newRulesBench(a))
+	return group("rules", "Parsers, scenarios and meters: list, check, bench", "  gabion rules list", newRulesList(a), newRulesCheck(a), newRulesLint(a), newRulesInspect(a), newRulesBench(a))
 }
 
 type ruleItem struct {

@@ -25,7 +25,7 @@ var layers = map[string]int{
 
 	"userspace/engine": 7, "userspace/config": 7, "userspace/hub": 7, "userspace/hubtest/assert": 7,
 
-	"userspace/api": 8, "userspace/daemon/inputs": 8, "userspace/daemon/rulebook": 8, "userspace/explain": 8, "userspace/lint": 8, "userspace/hubtest": 8,
+	"userspace/api": 8, "userspace/daemon/inputs": 8, "userspace/daemon/rulebook": 8, "userspace/explain": 8, "userspace/lint": 8, "userspace/inspect": 8, "userspace/hubtest": 8,
 
 	"userspace/daemon": 9,
 

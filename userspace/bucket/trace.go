@@ -60,23 +60,21 @@ func poured(s *Scenario, m *Match, outcome Outcome, b tally) Poured {
 // Capacity returns how many events a leaky scenario's bucket holds.
 func (s *Scenario) Capacity() int { return s.capacity }
 
-// Keyed is an expression of a scenario and the key that it stands under.
-type Keyed struct {
-	Key     string
-	Program *expr.Program
-}
-
 // Expressions returns all expressions of the scenario, the filter first.
-func (s *Scenario) Expressions() []Keyed {
-	var out []Keyed
-	for _, k := range []Keyed{
-		{"filter", s.filter}, {"groupby", s.groupby}, {"distinct", s.distinct}, {"cancel_on", s.cancelOn},
-		{"condition", s.condition}, {"overflow_filter", s.overflowFilter}, {"scope", s.scopeExpr},
-	} {
-		if k.Program != nil {
-			out = append(out, k)
+func (s *Scenario) Expressions() []expr.Keyed {
+	var out []expr.Keyed
+	add := func(key string, p *expr.Program) {
+		if p != nil {
+			out = append(out, expr.Keyed{Key: key, Program: p})
 		}
 	}
+	add("filter", s.filter)
+	add("groupby", s.groupby)
+	add("distinct", s.distinct)
+	add("cancel_on", s.cancelOn)
+	add("condition", s.condition)
+	add("overflow_filter", s.overflowFilter)
+	add("scope", s.scopeExpr)
 	return out
 }
 

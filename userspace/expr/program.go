@@ -32,6 +32,12 @@ type Program struct {
 	frames   *sync.Pool
 }
 
+// Keyed is an expression of a rule and the key that it stands under.
+type Keyed struct {
+	Key     string
+	Program *Program
+}
+
 // Source returns the text of the expression.
 func (p *Program) Source() string { return p.src.Text }
 

@@ -1,6 +1,8 @@
 package parse
 
 import (
+	"slices"
+
 	"gabion/userspace/event"
 	"gabion/userspace/expr"
 	"gabion/userspace/grok"
@@ -66,6 +68,35 @@ func (n Node) Pattern() *grok.Pattern {
 		return nil
 	}
 	return n.n.grok.pattern
+}
+
+// Expressions returns the expressions of the node, the filter first, without those of the nodes
+// inside it.
+func (n Node) Expressions() (out []expr.Keyed) {
+	add := func(key string, p *expr.Program) {
+		if p != nil {
+			out = append(out, expr.Keyed{Key: key, Program: p})
+		}
+	}
+	add("filter", n.n.filter)
+	statics := n.n.statics
+	if g := n.n.grok; g != nil {
+		add("grok", g.expression)
+		statics = slices.Concat(g.statics, statics)
+	}
+	for _, s := range n.n.stashes {
+		add("stash", s.key)
+		add("stash", s.value)
+	}
+	for _, s := range statics {
+		add("statics", s.expression)
+	}
+	if w := n.n.whitelist; w != nil {
+		for _, p := range w.expressions {
+			add("whitelist", p)
+		}
+	}
+	return out
 }
 
 // PromotesOnSuccess reports whether the event goes to the next stage once the node succeeded.
