@@ -273,7 +273,7 @@ func (l *Loader) take(b *savedBucket, s *Scenario, replay bool) {
 	_, exists := t.index.find(t, b.id)
 	switch {
 	case exists:
-	case !replay && addTime(b.last, s.lifetime) < l.now:
+	case !replay && !s.timed && addTime(b.last, s.lifetime) < l.now: // a timed bucket has still to overflow
 		l.found.Expired++
 	case t.live >= t.config.MaxBuckets || t.bytes >= t.config.MaxBytes:
 		l.found.Refused++

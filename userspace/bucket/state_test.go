@@ -27,6 +27,9 @@ func savedRules(t testing.TB) []*Scenario {
 		trigger("filter: evt.Meta.a == 'z'\ngroupby: evt.Meta.source_ip\nblackhole: 20s"),
 		conditional("condition: \"let f = filter(queue.Queue, {.Meta.a == 'x'}); len(f) > 3 and f[0].Meta.source_ip == f[-2].Meta.source_ip\""),
 		conditional("condition: len(queue.Queue) > 2 and queue.Queue[0].Parsed.n == queue.Queue[len(queue.Queue) - 1].Parsed.n"),
+		bayesian("groupby: evt.Meta.source_ip\nbayesian_prior: 0.5\nbayesian_threshold: 0.7\nbayesian_conditions:\n" +
+			"- {condition: evt.Meta.a == 'x', prob_given_evil: 0.6, prob_given_benign: 0.4, guillotine: true}\n" +
+			"- {condition: leaky.Total_count > 3, prob_given_evil: 0.7, prob_given_benign: 0.3}\n"),
 	} {
 		out = append(out, mustCompile(t, strings.Replace(yaml, "name: ", fmt.Sprintf("name: %d", i), 1)))
 	}

@@ -118,3 +118,21 @@ func TestTimedBucketsDoNotExpireSilently(t *testing.T) {
 		}
 	}
 }
+
+func TestATimedBucketOverflowsAfterARestartToo(t *testing.T) {
+	h, s := newHarness(t, TableConfig{Names: NewNames()}), mustCompile(t, counter(""))
+	h.pour(s, live(at(0, "192.0.2.1")))
+	h.pour(s, live(at(time.Second, "192.0.2.1")))
+	file := save(t, h.hasher, h.table.config.Names, []*Scenario{s}, start.Add(2*time.Second), h.table)
+	_, tables, found, err := load(file, []*Scenario{s}, start.Add(time.Hour), 1)
+	if err != nil || found.Buckets != 1 {
+		t.Fatal(found, err)
+	}
+	var got []string
+	tables[0].Lapsed(start.Add(time.Hour), false, func(_ *Scenario, o *event.Event, err error) {
+		got = append(got, fmt.Sprint(o.Time.Sub(start), o.Overflow.Alert.EventsCount, err))
+	})
+	if diff := cmp.Diff([]string{"1m0s 2 <nil>"}, got); diff != "" {
+		t.Errorf("overflows differ (-want +got):\n%s", diff)
+	}
+}
