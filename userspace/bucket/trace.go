@@ -8,7 +8,7 @@ type Trace func(Poured)
 // Poured says what became of one event.
 type Poured struct {
 	Scenario *Scenario
-	Match    *Match
+	Match    *Match // nil when no event but the end of its time ended the bucket
 	Outcome  Outcome
 	Events   int     // that the bucket counted, this one included; 0 when it is gone
 	Level    float64 // how full a leaky bucket is: it overflows above its capacity
@@ -34,10 +34,10 @@ func (o Outcome) String() string {
 	return [...]string{"counted", "repeated", "cancelled", "overflowed", "muted", "filtered", "lost"}[o]
 }
 
-// tell tells the trace, if there is one, what became of an event, which may be none. The tally is zero
-// when there is no bucket.
+// tell tells the trace, if there is one, what became of an event. The tally is zero when there is no
+// bucket.
 func (t *Table) tell(s *Scenario, m *Match, outcome Outcome, b tally) {
-	if t.config.Trace != nil && m != nil {
+	if t.config.Trace != nil {
 		t.config.Trace(poured(s, m, outcome, b))
 	}
 }

@@ -42,6 +42,7 @@ type Alert struct {
 	Labels          []string
 	Source          *Source
 	Decisions       []*Decision
+	Notifications   []string // names of those that profiles ask for, each once; not kept on record
 }
 
 // Event is one log line (or kernel event) that led to an alert.

@@ -82,6 +82,14 @@ description: d
 filter: evt.Meta.log_type == 'b'
 labels: {remediation: false}
 `,
+	"c.yaml": `
+type: counter
+name: test/c
+description: d
+filter: evt.Meta.log_type == 'c'
+capacity: -1
+duration: 30s
+`,
 	"postoverflows/s00-enrich/p.yaml": `
 name: test/post
 description: d
@@ -127,7 +135,7 @@ func mustConfigure(t *testing.T, config *explain.Config, fsys fs.FS) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	docs, err := yamlpos.Parse("profiles.yaml", profile.Default())
+	docs, err := yamlpos.Parse("profiles.yaml", append(profile.Default(), "\n---\nname: news\nfilters: [\"Alert.Scenario == 'test/c'\"]\nnotifications: [pager]\n"...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +188,7 @@ line 1: 1 192.0.2.1 a
   parsed, happened at 1970-01-01 00:00:01 UTC
   1 scenario counts it
     + test/a: bucket 192.0.2.1 is new: 1 event, filled to 1 of 1
-    (1 scenario not for such a line)
+    (2 scenarios not for such a line)
 `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -255,6 +263,19 @@ func TestTheTextHolds(t *testing.T) {
 				t.Log(text)
 			}
 		})
+	}
+}
+
+func TestALineAfterItsEndShowsTheOverflowOfACounter(t *testing.T) {
+	lines := mustExplain(t, explain.Config{}, "1 192.0.2.1 c\n2 192.0.2.1 c\n40 192.0.2.9 a")
+	if n := len(lines[0].Overflows) + len(lines[1].Overflows); n != 0 {
+		t.Errorf("%d overflows before the end", n)
+	}
+	text := mustText(t, lines[2], explain.Brief)
+	for _, part := range []string{"overflow of test/c", "performed 'test/c' (2 events over 30s)", "notification: pager", "no decision: the scenario asks for none"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s\nlacks %s", text, part)
+		}
 	}
 }
 

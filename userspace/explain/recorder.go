@@ -174,6 +174,9 @@ func newScenario(s *bucket.Scenario) *Scenario {
 // Poured implements engine.Tracer.
 func (r *recorder) Poured(p bucket.Poured) {
 	out := r.matches[p.Match]
+	if p.Match == nil && p.Outcome == bucket.Overflowed {
+		out = &Scenario{Name: p.Scenario.Name}
+	}
 	if out == nil {
 		return
 	}
@@ -201,6 +204,7 @@ func (r *recorder) Concluded(overflow *event.Event, alerts []*decision.Alert, er
 		o.Message = a.Message
 	}
 	for _, a := range alerts {
+		o.Notifications = a.Notifications
 		for _, d := range a.Decisions {
 			o.Decisions = append(o.Decisions, Decision{d.Type, d.Scope, d.Value, d.Duration.String(), d.Simulated})
 		}

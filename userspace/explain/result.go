@@ -106,7 +106,9 @@ type Overflow struct {
 	Simulated   bool       `json:"simulated,omitempty"`
 	Remediation bool       `json:"remediation"`
 	Decisions   []Decision `json:"decisions"`
-	Error       string     `json:"error,omitempty"`
+
+	Notifications []string `json:"notifications,omitempty"` // that profiles ask for
+	Error         string   `json:"error,omitempty"`
 }
 
 // Decision is what a profile would do.

@@ -255,6 +255,9 @@ func (p *printer) overflow(o *Overflow) {
 		}
 		p.linef(2, "decision: %s %s %s for %s%s", d.Type, d.Scope, quoted(d.Value), d.Duration, note)
 	}
+	for _, name := range o.Notifications {
+		p.linef(2, "notification: %s", quoted(name))
+	}
 	switch {
 	case o.Whitelisted:
 		p.linef(2, "no decision: whitelisted, %s", quoted(o.Reason))

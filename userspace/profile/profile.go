@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,7 +72,8 @@ func (p *Profiles) Len() int { return len(p.list) }
 
 // Apply takes the decisions of the first profile that matches and has some, and appends them to
 // the alert, without IDs. They begin at the given time: now for a live alert, the alert's StopAt
-// in a replay. The error says which filters and expressions failed; what could be decided is.
+// in a replay. Every profile that matches adds the notifications that it names. The error says which
+// filters and expressions failed; what could be decided is.
 func (p *Profiles) Apply(a *decision.Alert, at time.Time) error {
 	if a.Source == nil {
 		return errors.New("apply profiles: the alert has no source")
@@ -86,6 +88,13 @@ func (p *Profiles) Apply(a *decision.Alert, at time.Time) error {
 		}
 		if err != nil {
 			failed = append(failed, fmt.Errorf("profile %s: %w", c.Name.Text, err))
+		}
+		if matched || err != nil && c.OnError.Text == actionApply {
+			for _, name := range c.Notifications {
+				if !slices.Contains(a.Notifications, name) {
+					a.Notifications = append(a.Notifications, name)
+				}
+			}
 		}
 		if c.last(matched, err != nil) {
 			break

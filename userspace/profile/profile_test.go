@@ -205,3 +205,44 @@ nonsense: 1
 		t.Errorf("%d profiles are left, want the good one", p.Len())
 	}
 }
+
+func TestProfilesThatMatchAskForNotifications(t *testing.T) {
+	p, err := compileText(`
+name: first
+filters: [Alert.GetScope() == 'Ip']
+decisions: [{type: ban, duration: 1h}]
+notifications: [mail, chat]
+---
+name: other
+filters: [Alert.GetScope() == 'Range']
+notifications: [never]
+---
+name: second
+filters: ['true']
+decisions: [{type: captcha, duration: 1h}]
+notifications: [chat, pager]
+---
+name: failing
+filters: ["Alert.Events[7].GetMeta('x') == ''"]
+on_error: apply
+notifications: [trouble]
+on_success: break
+---
+name: last
+filters: ['true']
+notifications: [late]
+`, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := alert("Ip", "192.0.2.1", true)
+	if err := p.Apply(a, now); err == nil {
+		t.Error("no error of the failing filter")
+	}
+	if diff := cmp.Diff([]string{"mail", "chat", "pager", "trouble"}, a.Notifications); diff != "" {
+		t.Errorf("notifications differ (-want +got):\n%s", diff)
+	}
+	if want := "ban Ip 192.0.2.1 1h0m0s crowdsec s"; taken(a) != want {
+		t.Errorf("decisions are %s, want %s", taken(a), want)
+	}
+}
