@@ -2,10 +2,38 @@ package match
 
 import (
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
 const maxLiterals = 24 // checks per line; more would not tell much more
+
+// longest returns the literals that tell most, in their order. To look for more of them would cost a
+// line that matches more than it saves on others.
+func longest(literals []string) []string {
+	const enough = 3
+	byLength := slices.Clone(literals)
+	slices.SortStableFunc(byLength, func(a, b string) int { return len(b) - len(a) })
+	if len(byLength) <= enough {
+		return literals
+	}
+	least, room := len(byLength[enough-1]), enough
+	for _, l := range byLength[:enough] {
+		if len(l) > least {
+			room--
+		}
+	}
+	var out []string
+	for _, l := range literals {
+		if len(l) == least && room > 0 {
+			room--
+			out = append(out, l)
+		} else if len(l) > least {
+			out = append(out, l)
+		}
+	}
+	return out
+}
 
 // requiredLiterals returns text that every match of re contains, in order and without overlap.
 func requiredLiterals(re *syntax.Regexp) []string {

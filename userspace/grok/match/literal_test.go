@@ -29,3 +29,21 @@ func TestRequiredLiterals(t *testing.T) {
 		})
 	}
 }
+
+func TestTheLongestLiteralsAreLookedFor(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		all  []string
+		want []string
+	}{
+		{"few are all looked for", []string{"a", "bc"}, []string{"a", "bc"}},
+		{"of more the three longest, in order", []string{"a", "bcd", "e", "fghi", "jk", "l"}, []string{"bcd", "fghi", "jk"}},
+		{"of equal ones the first", []string{"a", "bc", "d", "ef", "gh", "ij"}, []string{"bc", "ef", "gh"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, longest(tt.all)); diff != "" {
+				t.Errorf("literals (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

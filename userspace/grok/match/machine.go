@@ -10,8 +10,10 @@ type Machine struct {
 	stack   []frame
 	steps   int
 	limit   int
+	notes   notes
 	exact   exactMemory
-	repeats int // texts that the fast program left undecided
+	noted   int // texts that the fast program took notes of
+	repeats int // texts that it left undecided all the same
 }
 
 // Span returns where group i of Compile's list lies in the text that matched last, -1 and -1 when it
@@ -20,6 +22,10 @@ func (m *Machine) Span(i int) (start, end int) { return m.slots[2*i], m.slots[2*
 
 // Steps returns the work done since the machine was made: nodes, and bytes that they looked at one by one.
 func (m *Machine) Steps() int { return m.steps }
+
+// Noted returns on how many texts a program took notes of what it tried, since the machine was made.
+// Such texts cost more than others: in general somebody wrote them on purpose.
+func (m *Machine) Noted() int { return m.noted }
 
 // prepare makes room for the slots of a program.
 func (m *Machine) prepare(slots int) {
@@ -66,6 +72,22 @@ func (m *Machine) choose(c *choice, text string, pc, pos int) (int, bool) {
 	return list[0], true
 }
 
+// token returns where a token that begins at pos ends, and pos for when there are several ends.
+func (m *Machine) token(n *node, text string, pos int) (end, at int) {
+	var states []uint16
+	if m.notes.on && n.token.ends != endPreferred {
+		states = m.notes.trail(n.note)
+	}
+	var scanned int
+	if states != nil {
+		end, scanned = n.token.endNoted(text, pos, states)
+	} else {
+		end, scanned = n.token.end(text, pos)
+	}
+	m.steps += scanned - pos
+	return end, pos
+}
+
 // looked counts n bytes that were looked at, many at a time when they were searched for a text.
 func (m *Machine) looked(searched bool, n int) {
 	if searched {
@@ -79,6 +101,7 @@ func (m *Machine) span(n *node, text string, pos int) (int, bool) {
 	end := n.runEnd(text, pos)
 	took := end - pos
 	m.looked(n.stop >= 0, took)
+	m.notes.ran(n, pos, end)
 	return end, took >= n.min && (n.max < 0 || took <= n.max)
 }
 
@@ -86,6 +109,7 @@ func (m *Machine) span(n *node, text string, pos int) (int, bool) {
 func (m *Machine) greedy(n *node, text string, pc, pos int) (int, bool) {
 	end := n.runEnd(text, pos)
 	m.looked(n.stop >= 0, end-pos)
+	m.notes.ran(n, pos, end)
 	if n.min > 0 {
 		if end == pos {
 			return pos, false
@@ -113,17 +137,23 @@ func (m *Machine) lower(n *node, text string, pc, low, high int) (int, bool) {
 
 // lazy takes as little as may be followed by what comes next.
 func (m *Machine) lazy(n *node, text string, pc, pos int) (int, bool) {
+	from := pos
 	if n.min > 0 {
 		if pos == len(text) || !n.set[text[pos]] {
 			return pos, false
 		}
 		pos += width(text, pos)
 	}
-	return m.further(n, text, pc, pos)
+	end, ok := m.further(n, text, pc, from, pos)
+	if !ok {
+		m.notes.ran(n, from, end)
+	}
+	return end, ok
 }
 
-// further goes on from pos, a character at a time, to where what comes next may stand.
-func (m *Machine) further(n *node, text string, pc, pos int) (int, bool) {
+// further goes on from pos, a character at a time, to where what comes next may stand. From is where the
+// repetition began.
+func (m *Machine) further(n *node, text string, pc, from, pos int) (int, bool) {
 	end, ok := pos, true
 	if n.lit != "" {
 		end, ok = n.findLiteral(text, pos)
@@ -138,7 +168,7 @@ func (m *Machine) further(n *node, text string, pc, pos int) (int, bool) {
 	}
 	m.looked(n.lit != "", end-pos)
 	if ok {
-		m.stack = append(m.stack, frame{node: pc, pos: end})
+		m.stack = append(m.stack, frame{node: pc, pos: end, more: from})
 	}
 	return end, ok
 }

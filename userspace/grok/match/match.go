@@ -4,13 +4,15 @@
 // trying alternatives in order finds first. It captures only the groups that are asked for, as
 // offsets, and allocates nothing once a Machine has grown to what its programs need.
 //
-// A text is first searched for the literals that every match contains. Then a program of nodes
+// A text is first searched for the longest literals that every match contains. Then a program of nodes
 // runs that decides by the next byte where it can: addresses, numbers, host names and dates become
 // automata of one table each, repetitions of a class loops over bytes, alternatives a table by
 // next byte. Where that is not enough it goes back and tries again, with a budget of steps in
-// proportion to the text. When that is spent, an exact program decides that notes each pair of
-// instruction and position that it tried, or, when there are too many of those, one that advances
-// all possibilities in lock step. So the time is linear in the text whatever it contains.
+// proportion to the text. When that is spent it begins anew and notes what it tried at which place,
+// so that hostile lines cost little more than others. Expressions for which that is not enough either
+// are decided by an exact program that notes each pair of instruction and position that it tried, or,
+// when there are too many of those, by one that advances all possibilities in lock step. So the time
+// is linear in the text whatever it contains.
 package match
 
 import (
@@ -22,6 +24,7 @@ import (
 // Program is a compiled expression. It is immutable and safe for concurrent use.
 type Program struct {
 	literals []string // text that every match contains, in this order and without overlap
+	telling  []string // those of them to look for
 	fast     *fast    // nil when the expression is too involved for it
 	exact    *exact
 	slots    int
@@ -45,7 +48,8 @@ func (c *Compiler) Compile(re *syntax.Regexp, groups []int) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile expression: %w", err)
 	}
-	p := &Program{literals: requiredLiterals(re), exact: exact, slots: 2 * len(groups)}
+	literals := requiredLiterals(re)
+	p := &Program{literals: literals, telling: longest(literals), exact: exact, slots: 2 * len(groups)}
 	b := &builder{slots: slots, automata: &c.automata}
 	end := b.newNode(node{op: opMatch}, everything())
 	if start := b.build(re, end); !b.tooHard {
@@ -69,10 +73,10 @@ func (p *Program) Match(text string, m *Machine) bool {
 	return p.exact.search(m, text)
 }
 
-// Possible says whether text contains the literals of every match. Taking each at its first place
+// Possible says whether text contains the longest literals of every match. Taking each at its first place
 // after the one before leaves the most room for the rest, so a miss is certain.
 func (p *Program) Possible(text string) bool {
-	for _, l := range p.literals {
+	for _, l := range p.telling {
 		i := strings.Index(text, l)
 		if i < 0 {
 			return false

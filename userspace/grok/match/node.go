@@ -29,6 +29,7 @@ type node struct {
 	max    int  // opSpan: most characters, or -1; not -1 for classes of ASCII only
 	arg    int  // opCapture: slot; opAssert: syntax.EmptyOp
 	next   int
+	note   int    // number among the nodes that notes are taken of, or -1
 	text   string // opLiteral
 	set    *byteSet
 	class  *class  // opRune

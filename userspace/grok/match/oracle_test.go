@@ -19,7 +19,18 @@ var engines = []struct {
 		if p.fast == nil {
 			return false, false
 		}
-		out := p.fast.search(m, text)
+		m.limit = 1 << 16
+		out := p.fast.run(m, text)
+		return out == matched, out != undecided
+	}},
+	{"fast with notes", func(p *Program, text string, m *Machine) (bool, bool) {
+		m.prepare(p.slots)
+		if p.fast == nil {
+			return false, false
+		}
+		m.notes.start(p.fast.notes, len(text))
+		m.limit = notedBudget(len(text))
+		out := p.fast.run(m, text)
 		return out == matched, out != undecided
 	}},
 	{"noted", func(p *Program, text string, m *Machine) (bool, bool) {

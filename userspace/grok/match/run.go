@@ -7,21 +7,24 @@ import (
 )
 
 // fast is a program of nodes that decides by the next byte where it can and goes back where it
-// cannot. It keeps no record of what it tried, so its work on a text is limited: see budget.
+// cannot. Its work on a text is limited: see budget.
 type fast struct {
 	nodes    []node
 	start    int
 	begins   *follow
 	prefix   string // every match begins with it
-	run      *node  // what matches begin with is a repetition of a class
+	root     *node  // what matches begin with is a repetition of a class
 	anchored bool   // matches begin at the start of the text
 	onePass  bool   // never goes back
 	tokens   int
+	notes    int // nodes that notes are taken of
 }
 
-// budget is how many steps the fast program may take on a text of n bytes. A step is a node, a byte
-// that a node looked at, or a place to go on from. Ordinary lines need less than one a byte.
-func budget(n int) int { return 64 + 16*n }
+// budget is how many steps the fast program may take on a text of n bytes, and notedBudget when it
+// takes notes. A step is a node, a byte that a node looked at, or a place to go on from. Ordinary lines
+// need less than one a byte.
+func budget(n int) int      { return 64 + 8*n }
+func notedBudget(n int) int { return 64 * (n + 1) }
 
 // maxFrames is how many places to go back to a machine keeps.
 const maxFrames = 1 << 16
@@ -29,6 +32,14 @@ const maxFrames = 1 << 16
 func newFast(b *builder, start int) *fast {
 	f := &fast{nodes: b.nodes, start: start, begins: b.follows[start], prefix: literalAt(b.nodes, start),
 		onePass: !b.backtrack, tokens: b.tokens}
+	for i := range f.nodes {
+		f.nodes[i].note = -1
+		switch f.nodes[i].op {
+		case opSpan, opGreedy, opLazy, opChoice, opToken:
+			f.nodes[i].note = f.notes
+			f.notes++
+		}
+	}
 	first := start
 	for f.nodes[first].op == opCapture {
 		first = f.nodes[first].next
@@ -36,7 +47,7 @@ func newFast(b *builder, start int) *fast {
 	switch n := &f.nodes[first]; n.op {
 	case opSpan, opGreedy, opLazy:
 		if n.max < 0 {
-			f.run = n
+			f.root = n
 		}
 	case opAssert:
 		f.anchored = syntax.EmptyOp(n.arg)&syntax.EmptyBeginText != 0
@@ -53,9 +64,21 @@ const (
 	undecided // the budget is spent
 )
 
-// search looks for the first match in text.
+// search looks for the first match in text, at first without notes.
 func (f *fast) search(m *Machine, text string) outcome {
-	m.limit = m.steps + budget(len(text))
+	m.notes.on, m.notes.full, m.limit = false, false, m.steps+budget(len(text))
+	out := f.run(m, text)
+	if out == undecided {
+		m.noted++
+		m.notes.start(f.notes, len(text))
+		m.limit = m.steps + notedBudget(len(text))
+		out = f.run(m, text)
+	}
+	return out
+}
+
+// run looks for the first match in text.
+func (f *fast) run(m *Machine, text string) outcome {
 	for at := 0; ; at++ {
 		if at = f.nextStart(text, at); at < 0 {
 			return noMatch
@@ -69,8 +92,8 @@ func (f *fast) search(m *Machine, text string) outcome {
 		if f.anchored || at >= len(text) {
 			return noMatch
 		}
-		if f.run != nil {
-			at = f.run.runEnd(text, at) // from any place in between it can take no more than from here
+		if f.root != nil {
+			at = f.root.runEnd(text, at) // from any place in between it can take no more than from here
 			if at >= len(text) {
 				return noMatch
 			}
@@ -105,7 +128,7 @@ func (f *fast) nextStart(text string, at int) int {
 type frame struct {
 	node int
 	pos  int // opChoice: where it stands; opCapture: what the slot held; opGreedy: fewest; opLazy: last tried
-	more int // opChoice: next of the list; opGreedy: most that is left
+	more int // opChoice: next of the list; opGreedy: most that is left; opLazy: where it began
 	list uint8
 }
 
@@ -117,7 +140,11 @@ func (f *fast) match(m *Machine, text string, pos int) outcome {
 		n := &f.nodes[pc]
 		m.steps++
 		ok = true
-		switch n.op {
+		op := n.op
+		if m.notes.on && n.note >= 0 && m.notes.again(n, pos) {
+			op = opFail
+		}
+		switch op {
 		case opLiteral:
 			if end := pos + len(n.text); end <= len(text) && text[pos:end] == n.text {
 				pos = end
@@ -130,7 +157,7 @@ func (f *fast) match(m *Machine, text string, pos int) outcome {
 			pos, ok = m.span(n, text, pos)
 		case opToken:
 			var end int
-			end, pos = n.token.scan(m, text, pos)
+			end, pos = m.token(n, text, pos)
 			if end == endMany {
 				pc = n.token.again
 				continue
@@ -166,7 +193,7 @@ func (f *fast) match(m *Machine, text string, pos int) outcome {
 			pc = n.next
 			continue
 		}
-		if m.steps > m.limit {
+		if m.steps > m.limit || m.notes.full {
 			return undecided
 		}
 		if pc, pos, ok = f.resume(m, text); !ok {
@@ -200,14 +227,15 @@ func (f *fast) resume(m *Machine, text string) (pc, pos int, ok bool) {
 				return n.next, pos, true
 			}
 		case opLazy:
-			at := fr.node
-			pos = fr.pos
+			at, from, last := fr.node, fr.more, fr.pos
 			m.stack = m.stack[:top]
-			if pos < len(text) && n.set[text[pos]] {
-				if pos, ok = m.further(n, text, at, pos+width(text, pos)); ok {
-					return n.next, pos, true
+			to := last
+			if last < len(text) && n.set[text[last]] {
+				if to, ok = m.further(n, text, at, from, last+width(text, last)); ok {
+					return n.next, to, true
 				}
 			}
+			m.notes.ran(n, from, to)
 		}
 	}
 	return 0, 0, false
@@ -234,11 +262,4 @@ func (n *node) runEnd(text string, i int) int {
 		i++
 	}
 	return i
-}
-
-// scan is end with the steps counted.
-func (t *token) scan(m *Machine, text string, i int) (end, at int) {
-	end, scanned := t.end(text, i)
-	m.steps += scanned - i
-	return end, i
 }
