@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -216,6 +217,13 @@ func (s *sink) take(a *decision.Alert) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.alerts = append(s.alerts, a)
+}
+
+// list returns what was taken so far.
+func (s *sink) list() []*decision.Alert {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.alerts)
 }
 
 func batch(done func(), lines ...string) source.Batch {

@@ -85,13 +85,13 @@ func TestALiveCounterOverflowsWithoutAnotherEvent(t *testing.T) {
 		}
 		time.Sleep(19 * time.Second)
 		synctest.Wait()
-		if len(got.alerts) != 0 {
-			t.Errorf("alerts = %v before the end", got.alerts)
+		if alerts := got.list(); len(alerts) != 0 {
+			t.Errorf("alerts = %v before the end", alerts)
 		}
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if len(got.alerts) != 2 || got.alerts[0].EventsCount != 2 || got.alerts[1].Scenario != "again" {
-			t.Errorf("alerts = %v, want that of the counter and one that it leads to", got.alerts)
+		if alerts := got.list(); len(alerts) != 2 || alerts[0].EventsCount != 2 || alerts[1].Scenario != "again" {
+			t.Errorf("alerts = %v, want that of the counter and one that it leads to", alerts)
 		}
 		if live := e.Stats().Buckets.Live; live != 0 {
 			t.Errorf("%d buckets live on", live)
