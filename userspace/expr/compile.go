@@ -51,7 +51,6 @@ type Function struct {
 
 	// Call gets as many arguments as one of Types has. Arguments that are known when the rule is
 	// loaded have the types asked for; those of dynamic type (any) must be checked by Call.
-	// A helper without Call is known but not available: rules that name it are refused.
 	Call func(args ...any) (any, error)
 
 	// Types are the signatures, each as a nil function or new(func(string) string).
@@ -80,30 +79,19 @@ type Function struct {
 type Compiler struct {
 	functions []expr.Option
 	helpers   map[string]closure.Helper
-	missing   map[string]bool
 	frames    *sync.Pool
 }
 
 // NewCompiler returns a compiler for expressions that call the given helpers.
 func NewCompiler(functions ...Function) *Compiler {
 	c := &Compiler{
-		helpers: map[string]closure.Helper{}, missing: map[string]bool{}, frames: &sync.Pool{New: func() any { return newFrame() }},
+		helpers: map[string]closure.Helper{}, frames: &sync.Pool{New: func() any { return newFrame() }},
 	}
 	for _, f := range functions {
-		call, types := f.Call, f.Types
-		if call == nil {
-			c.missing[f.Name] = true
-			call = func(...any) (any, error) { return nil, errors.New(notAvailable(f.Name)) }
-			types = []any{new(func(...any) any)}
-		}
-		c.functions = append(c.functions, expr.Function(f.Name, call, types...))
-		c.helpers[f.Name] = closure.Helper{Call: call, Typed: f.Typed, WithLast: f.WithLast, Pure: f.Pure, Lines: f.Lines, OnQueue: f.onQueue}
+		c.functions = append(c.functions, expr.Function(f.Name, f.Call, f.Types...))
+		c.helpers[f.Name] = closure.Helper{Call: f.Call, Typed: f.Typed, WithLast: f.WithLast, Pure: f.Pure, Lines: f.Lines, OnQueue: f.onQueue}
 	}
 	return c
-}
-
-func notAvailable(name string) string {
-	return fmt.Sprintf("helper %s is not available in this version", name)
 }
 
 // Compile checks and compiles an expression for a place that sees env and wants a kind of value.
@@ -116,9 +104,6 @@ func (c *Compiler) Compile(src yamlpos.Text, env Env, want Kind) (*Program, erro
 		return nil, src.Errorf(0, "expression is longer than %d KiB", maxSource>>10)
 	}
 	tree := parse(src.Text)
-	if missing := c.findMissing(tree); missing != nil {
-		return nil, src.Errorf(byteOffset(src.Text, missing.Location().From), "%s", notAvailable(missing.Value))
-	}
 	options := append([]expr.Option{expr.Env(env.example()), kindOption(want)}, c.functions...)
 	code, err := compile(src.Text, options)
 	if err != nil {
@@ -221,34 +206,4 @@ func parse(src string) (node ast.Node) {
 		return nil
 	}
 	return tree.Node
-}
-
-// findMissing returns the first use of a helper that is known but not available. It looks at the
-// tree before it is checked: the library checks less of an expression that somebody looks at on the
-// way.
-func (c *Compiler) findMissing(tree ast.Node) *ast.IdentifierNode {
-	if tree == nil {
-		return nil
-	}
-	missing := &missingHelpers{names: c.missing}
-	ast.Walk(&tree, missing)
-	return missing.found
-}
-
-// missingHelpers finds the first use of a helper that is known but not available.
-type missingHelpers struct {
-	names map[string]bool
-	found *ast.IdentifierNode
-}
-
-// Visit implements ast.Visitor.
-func (m *missingHelpers) Visit(node *ast.Node) {
-	call, ok := (*node).(*ast.CallNode)
-	if !ok {
-		return
-	}
-	name, ok := call.Callee.(*ast.IdentifierNode)
-	if ok && m.names[name.Value] && (m.found == nil || name.Location().From < m.found.Location().From) {
-		m.found = name
-	}
 }
