@@ -61,8 +61,11 @@ func TestFaultyBotsAreReported(t *testing.T) {
 func TestAMissingFileIsNamedWhenTheRuleIsLoaded(t *testing.T) {
 	var log bytes.Buffer
 	s := New(Config{Log: slog.New(slog.NewTextHandler(&log, nil)), Shipped: fstest.MapFS{"there.mmdb": {}}})
-	s.LoadDeclared([]ruledoc.DataFile{{DestFile: "there.mmdb"}, {DestFile: "gone.mmdb"}, {DestFile: "gone.txt", Type: "string"}, {}})
+	s.LoadDeclared([]ruledoc.DataFile{{DestFile: "there.mmdb"}, {DestFile: "gone.mmdb"}, {DestFile: "gone.txt", Type: "string"}, {}, {DestFile: "there.mmdb", Strategy: "LRU"}, {DestFile: "there.mmdb", Strategy: "FIFO"}})
 	if got := log.String(); strings.Contains(got, "there.mmdb") || strings.Count(got, "gone.mmdb") == 0 || strings.Count(got, "gone.txt") == 0 {
+		t.Errorf("log says:\n%s", got)
+	}
+	if got := log.String(); strings.Count(got, "unknown cache strategy") != 1 {
 		t.Errorf("log says:\n%s", got)
 	}
 }

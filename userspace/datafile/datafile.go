@@ -110,6 +110,11 @@ func (s *Store) LoadDeclared(declared []ruledoc.DataFile) {
 		if err != nil {
 			s.config.Log.Error("data file not loaded", "file", f.DestFile, "used_by", f.At.Pos().String(), "err", err)
 		}
+		switch f.Strategy {
+		case "", "LRU", "LFU", "ARC": // results are remembered in one way, which no rule can tell
+		default:
+			s.config.Log.Warn("unknown cache strategy ignored: use LRU, LFU or ARC", "strategy", f.Strategy, "used_by", f.At.Key("strategy").String())
+		}
 	}
 }
 
