@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"gabion/userspace/rules"
 	"gabion/userspace/yamlpos"
@@ -50,6 +51,9 @@ type Hub struct {
 	fsys  fs.FS
 	items []Item // by kind, then path
 	named map[id]int
+
+	authored map[string]bool          // paths of files that are of an author, so from a hub
+	versions func() map[string]string // by hash; the index is read once somebody asks
 }
 
 type id struct {
@@ -68,7 +72,8 @@ func New(name string, fsys fs.FS) (*Hub, error) {
 	if !hasFolder(fsys, Parser, Scenario, Collection) {
 		return nil, fmt.Errorf("read hub %s: %w", name, ErrNotHub)
 	}
-	h := &Hub{name: name, fsys: fsys, named: map[id]int{}}
+	h := &Hub{name: name, fsys: fsys, named: map[id]int{}, authored: map[string]bool{}}
+	h.versions = sync.OnceValue(func() map[string]string { return readVersions(fsys) })
 	for _, kind := range kinds {
 		if err := h.walk(kind, string(kind)); err != nil {
 			return nil, fmt.Errorf("read hub %s: %w", name, err)
@@ -78,6 +83,7 @@ func New(name string, fsys fs.FS) (*Hub, error) {
 		return cmp.Or(cmp.Compare(slices.Index(kinds[:], a.Kind), slices.Index(kinds[:], b.Kind)), cmp.Compare(a.Path, b.Path))
 	})
 	for i, item := range h.items {
+		h.authored[item.Path] = strings.Contains(item.Name, "/")
 		key := id{item.Kind, item.Name}
 		if _, twice := h.named[key]; !twice {
 			h.named[key] = i
@@ -186,5 +192,5 @@ func (h *Hub) Read(item Item) ([]byte, error) { return fs.ReadFile(h.fsys, item.
 
 // Source returns a source of rules that holds the files of items and nothing else.
 func (h *Hub) Source(items []Item) rules.Source {
-	return rules.Source{Name: h.name, FS: newSelection(h.fsys, items)}
+	return rules.Source{Name: h.name, FS: newSelection(h.fsys, items), Published: h.published}
 }

@@ -1,8 +1,11 @@
 package hub
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +13,10 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gabion/userspace/expr"
+	"gabion/userspace/grok"
+	"gabion/userspace/rules"
 )
 
 // tree makes a file system of paths and contents.
@@ -190,5 +197,42 @@ func TestAFolderIsReadAsAHubWhenItHasCollections(t *testing.T) {
 	}
 	if _, err := OpenRules(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error of a directory that is not there: %v", err)
+	}
+}
+
+func TestAScenarioTellsTheVersionThatItsFileHasInTheIndex(t *testing.T) {
+	const (
+		text = "type: trigger\nname: a\ndescription: d\nfilter: 'true'\n"
+		hash = "7d9be9a7e3d3d2ff0a2b1c65a36b3a3e5b3a0c0d2e6b8b3a4f1f9f0c6a1d2e3f"
+	)
+	sum := sha256.Sum256([]byte(text))
+	real := hex.EncodeToString(sum[:])
+	index := `{"scenarios": {"ann/a": {"path": "x", "versions": {"0.1": {"digest": "` + hash + `"}, "0.2": {"digest": "` + strings.ToUpper(real) + `"}}}}, "parsers": {}}`
+	for _, tt := range []struct {
+		name, index, path     string
+		wantHash, wantVersion string
+	}{
+		{"as published", index, "scenarios/ann/a.yaml", real, "0.2"},
+		{"changed since", strings.ReplaceAll(index, strings.ToUpper(real), hash), "scenarios/ann/a.yaml", real, "?"},
+		{"of a hub without index", "", "scenarios/ann/a.yaml", real, "?"},
+		{"of a hub with a damaged index", "{", "scenarios/ann/a.yaml", real, "?"},
+		{"one's own", index, "scenarios/a.yaml", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			files := map[string]string{tt.path: text}
+			if tt.index != "" {
+				files["hub/.index.json"] = tt.index
+			}
+			h := mustNew(t, files)
+			set, err := rules.Load([]rules.Source{h.Source(h.Items())}, rules.Deps{
+				Expr: expr.NewCompiler(), Patterns: grok.NewSet(), Log: slog.New(slog.DiscardHandler),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s := set.Scenarios[0]; s.Hash != tt.wantHash || s.Version != tt.wantVersion {
+				t.Errorf("hash %q and version %q, want %q and %q", s.Hash, s.Version, tt.wantHash, tt.wantVersion)
+			}
+		})
 	}
 }

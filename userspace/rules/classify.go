@@ -19,6 +19,8 @@ type document struct {
 	name   string
 	stage  string
 	end    int // line at which the next document of the file begins
+
+	hash, version string // of the file, when it was published
 }
 
 // Document is a YAML document of which is known what it is.
@@ -47,6 +49,12 @@ func read(sources []Source) ([]*document, yamlpos.Errors) {
 	for _, f := range files {
 		found, err := classify(f)
 		errs.Add(yamlpos.Position{File: f.name}, err)
+		if published := sources[f.source].Published; published != nil {
+			hash, version := published(f.path, f.data)
+			for _, d := range found {
+				d.hash, d.version = hash, version
+			}
+		}
 		docs = append(docs, found...)
 	}
 	return effective(docs), errs

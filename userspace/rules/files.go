@@ -20,6 +20,10 @@ type Source struct {
 	Name string // stands in front of every path in messages: the directory, or "embedded"
 	FS   fs.FS
 	Only string // a file or folder, of which alone the rules are read; "" for all
+
+	// Published tells the hash and the version of a file, for the alerts of its scenarios; nil when
+	// nobody published the rules.
+	Published func(path string, text []byte) (hash, version string)
 }
 
 // file is a rule file that was read.

@@ -84,6 +84,7 @@ func Load(sources []Source, deps Deps) (*Set, error) {
 			errs.Add(d.doc.Pos(), err)
 			continue
 		}
+		sc.Hash, sc.Version = d.hash, d.version
 		s.Scenarios = append(s.Scenarios, sc)
 		s.Items = append(s.Items, Item{Kind: Scenario, Name: sc.Name, Pos: d.doc.Pos()})
 	}
