@@ -67,7 +67,7 @@ func (a *app) explain(ctx context.Context, f *explainFlags, what string) error {
 	}
 	x := explain.New(explain.Config{
 		Rules: book.Rules, Profiles: book.Profiles, Compiler: book.Compiler, Now: a.now, Log: log,
-		Labels: labels, File: in.name, Live: f.live, All: f.all || f.only != "",
+		Labels: labels, File: in.name, Live: f.live, All: f.all || f.only != "", Stuck: f.failing || f.only != "",
 	})
 	defer x.Close()
 	if f.only != "" && !x.Has(f.only) {

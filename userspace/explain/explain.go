@@ -34,6 +34,7 @@ type Config struct {
 	File   string            // evt.Line.Src
 	Module string            // evt.Line.Module, "" for file
 	Live   bool              // lines happen when they arrive, which is Now, and not at the time they say
+	Stuck  bool              // also how far patterns come that do not match, of lines that are parsed too
 	All    bool              // also the parsers and scenarios that a line is not for, with the reason
 }
 
@@ -45,6 +46,7 @@ type Explainer struct {
 	recorder *recorder
 	lines    int
 	asking   int // documents of parsers
+	prefixes prefixes
 }
 
 // New returns an Explainer, which must be closed.
@@ -53,6 +55,7 @@ func New(config Config) *Explainer {
 		config:   config,
 		recorder: &recorder{why: expr.NewExplainer(config.Compiler), all: config.All},
 		asking:   len(config.Rules.Parsers.Nodes()),
+		prefixes: prefixes{set: config.Rules.Parsers.Patterns(), known: map[string][]prefix{}},
 	}
 	if x.config.Module == "" {
 		x.config.Module = "file"
@@ -91,10 +94,15 @@ func (x *Explainer) conclude(line *Line, evt *event.Event) {
 	switch {
 	case !evt.Process || r.failed != "":
 		line.Outcome, line.Reason = Unparsed, x.unparsed(evt)
+		line.Near = x.near(evt)
+		x.stick(line.Nodes)
 	case evt.Whitelisted:
 		line.Outcome, line.Reason = Whitelisted, evt.WhitelistReason
 	default:
 		line.Outcome = Parsed
+	}
+	if x.config.Stuck && line.Outcome != Unparsed {
+		x.stick(line.Nodes)
 	}
 	if line.Outcome != Parsed {
 		return

@@ -239,6 +239,12 @@ func TestTheTextHolds(t *testing.T) {
 		{"a line that no parser takes", "noise and more", explain.Config{}, explain.Brief, []string{
 			"not parsed: no parser of s01-parse takes it",
 		}, []string{"scenario"}},
+		{"how far the pattern came", "7 192.0.2.1 two words", explain.Config{}, explain.Brief, []string{
+			"- test/words (rules/words.yaml:2)\n      - child-test/words (rules/words.yaml:7)\n",
+			"as far as ^%{INT:seconds} %{NOTSPACE:ip} %{NOTSPACE:did} it matches, up to 7 192.0.2.1 two\n",
+			`then it wants "$", and the text goes on with " words"`,
+			`nearly for test/other (rules/other.yaml:2), but not evt.Parsed.program startsWith 'x': evt.Parsed.program is "prog"`,
+		}, nil},
 		{"a whitelisted line", "1 192.0.2.7 a", explain.Config{}, explain.Brief, []string{
 			"whitelist matches: a friend", "harmless: whitelisted, a friend",
 		}, []string{"scenario"}},

@@ -1,13 +1,12 @@
 package explain
 
 import (
-	"strconv"
-
 	"gabion/userspace/bucket"
 	"gabion/userspace/decision"
 	"gabion/userspace/event"
 	"gabion/userspace/expr"
 	"gabion/userspace/parse"
+	"gabion/userspace/yamlpos"
 )
 
 // recorder writes down what an engine tells of one line. It is an engine.Tracer.
@@ -82,8 +81,7 @@ func (r *recorder) current(node parse.Node) *Node {
 	if len(r.open) == 0 {
 		r.stage = node.Stage()
 	}
-	pos := node.Pos()
-	n := &Node{Stage: node.Stage(), Name: node.Name(), At: pos.File + ":" + strconv.Itoa(pos.Line)}
+	n := &Node{Stage: node.Stage(), Name: node.Name(), At: at(node.Pos())}
 	if f := node.Filter(); f != nil {
 		n.Filter = &Filter{Source: f.Source()}
 	}
@@ -168,8 +166,11 @@ func (r *recorder) refused(s *bucket.Scenario, evt *event.Event) string {
 }
 
 func newScenario(s *bucket.Scenario) *Scenario {
-	return &Scenario{Name: s.Name, At: s.Pos.File + ":" + strconv.Itoa(s.Pos.Line)}
+	return &Scenario{Name: s.Name, At: at(s.Pos)}
 }
+
+// at writes a place as file:line.
+func at(p yamlpos.Position) string { return yamlpos.Position{File: p.File, Line: p.Line}.String() }
 
 // Poured implements engine.Tracer.
 func (r *recorder) Poured(p bucket.Poured) {

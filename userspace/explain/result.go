@@ -9,6 +9,7 @@ type Line struct {
 	Outcome   Outcome     `json:"outcome"`
 	Reason    string      `json:"reason,omitempty"` // why it was not parsed, or is harmless
 	Time      time.Time   `json:"time,omitzero"`    // that buckets count it in
+	Near      []Near      `json:"near,omitempty"`   // of a line that was not parsed: parsers that it is nearly for
 	Nodes     []*Node     `json:"parsers"`
 	Passed    int         `json:"parsers_passed"` // documents whose filter said no, or that were not asked
 	Scenarios []*Scenario `json:"scenarios"`
@@ -55,6 +56,7 @@ type Grok struct {
 	Input   string `json:"input"` // what the pattern is matched with
 	Text    string `json:"text"`
 	OK      bool   `json:"ok"`
+	Stuck   *Stuck `json:"stuck,omitempty"` // how far it came, when it does not match
 }
 
 // Whitelist is what a whitelist said.

@@ -21,7 +21,12 @@ const (
 // WriteText prints what became of a line for people. Values of the line are quoted where they hold
 // anything but letters of one line.
 func (l *Line) WriteText(w io.Writer, detail Detail) error {
-	p := &printer{detail: detail}
+	p := &printer{detail: detail, closest: map[*Node]bool{}}
+	if l.Outcome == Unparsed {
+		for _, n := range l.Nodes {
+			p.findClosest(n)
+		}
+	}
 	p.linef(0, "line %d: %s", l.Number, quoted(l.Raw))
 	p.parsers(l)
 	if l.Outcome == Parsed {
@@ -36,8 +41,37 @@ func (l *Line) WriteText(w io.Writer, detail Detail) error {
 
 // printer prints an indented tree.
 type printer struct {
-	out    bytes.Buffer
-	detail Detail
+	out     bytes.Buffer
+	detail  Detail
+	closest map[*Node]bool // nodes to print of a line that was not parsed, though they did nothing
+}
+
+// findClosest marks a node that was for the line and failed on it, and inside it the pattern that came
+// farthest.
+func (p *printer) findClosest(n *Node) {
+	if n.OK || n.Filter != nil && !n.Filter.OK {
+		return
+	}
+	p.closest[n] = true
+	if path, _ := farthest(n); path != nil {
+		for _, inner := range path {
+			p.closest[inner] = true
+		}
+	}
+}
+
+// farthest returns the node at or inside another whose pattern came farthest, with those around it,
+// and how far that is in bytes of the text.
+func farthest(n *Node) (path []*Node, reached int) {
+	if g := n.Grok; g != nil && g.Stuck != nil {
+		path, reached = []*Node{n}, len(g.Stuck.Text)
+	}
+	for _, c := range n.Children {
+		if inner, far := farthest(c); far > reached {
+			path, reached = append([]*Node{n}, inner...), far
+		}
+	}
+	return path, reached
 }
 
 func (p *printer) linef(depth int, format string, args ...any) {
@@ -61,6 +95,9 @@ func (p *printer) parsers(l *Line) {
 	switch {
 	case l.Outcome == Unparsed:
 		p.linef(1, "not parsed: %s", quoted(l.Reason))
+		for _, n := range l.Near {
+			p.linef(2, "nearly for %s (%s), but not %s", n.Name, n.At, oneLine(n.Why))
+		}
 	case l.Outcome == Whitelisted:
 		p.linef(1, "harmless: whitelisted, %s", quoted(l.Reason))
 	case l.Time.IsZero():
@@ -74,7 +111,7 @@ func (p *printer) parsers(l *Line) {
 // whoever asks wants to see what does not match.
 func (p *printer) wanted(n *Node) bool {
 	did := n.OK && (n.Next != "" || n.Grok != nil) || n.Whitelist != nil && n.Whitelist.OK
-	if did || p.detail >= Failing || len(n.Faults)+len(n.Set)+len(n.Stash) > 0 || n.Filter != nil && !n.Filter.OK {
+	if did || p.closest[n] || p.detail >= Failing || len(n.Faults)+len(n.Set)+len(n.Stash) > 0 || n.Filter != nil && !n.Filter.OK {
 		return true
 	}
 	for _, c := range n.Children {
@@ -132,6 +169,10 @@ func (p *printer) grok(depth int, n *Node) {
 		p.linef(depth, "pattern does not match %s = %s", oneLine(g.Input), quoted(g.Text))
 		if p.detail >= Failing {
 			p.linef(depth+1, "%s", oneLine(g.Pattern))
+		}
+		if s := g.Stuck; s != nil {
+			p.linef(depth+1, "as far as %s it matches, up to %s", oneLine(s.Pattern), quoted(lastOf(s.Text)))
+			p.linef(depth+1, "then it wants %s, and the text goes on with %s", strconv.Quote(s.Wants), strconv.Quote(firstOf(s.Rest)))
 		}
 		return
 	}
@@ -300,6 +341,23 @@ func verb(n int, one, many string) string {
 
 // maxShown bounds a value in the text, in bytes.
 const maxShown = 300
+
+// Around the place where a pattern got stuck so many bytes are shown.
+const around = 40
+
+func lastOf(s string) string {
+	if len(s) <= around {
+		return s
+	}
+	return "…" + strings.ToValidUTF8(s[len(s)-around:], "")
+}
+
+func firstOf(s string) string {
+	if len(s) <= around {
+		return s
+	}
+	return strings.ToValidUTF8(s[:around], "") + "…"
+}
 
 // quoted returns a text as it is when it is one line of printable characters, and quoted otherwise.
 func quoted(s string) string {

@@ -20,6 +20,7 @@ type Reason struct {
 	Pos    yamlpos.Position // of the part
 	Values []Value          // what the part looks at, as far as it could be read
 	Err    error            // the part failed
+	Before int              // operands before it, which are true
 }
 
 // Value is the value of a piece of an expression.
@@ -56,12 +57,12 @@ func (x *Explainer) Why(p *Program, v *Vars) (why Reason, ok bool) {
 		parts = x.split(p)
 		x.known[p] = parts
 	}
-	for _, part := range parts {
+	for i, part := range parts {
 		holds, err := part.code.Bool(v)
 		if holds && err == nil {
 			continue
 		}
-		why := Reason{Part: part.text.Text, Pos: part.text.Pos, Err: err}
+		why := Reason{Part: part.text.Text, Pos: part.text.Pos, Err: err, Before: i}
 		for _, r := range part.reads {
 			if value, err := r.Value(v); err == nil {
 				why.Values = append(why.Values, Value{r.Source(), value})

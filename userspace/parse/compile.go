@@ -59,6 +59,7 @@ func Compile(docs []Doc, deps Deps) (*Pipeline, error) {
 			deps.Lib.LoadDeclared(c.data)
 		}
 	}
+	p.defined = patterns
 	p.prepare()
 	return p, errs.Err()
 }

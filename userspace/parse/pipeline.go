@@ -23,6 +23,7 @@ import (
 type Pipeline struct {
 	stages  []stage
 	nodes   int // in all stages, with those inside others
+	defined *grok.Set
 	log     *slog.Logger
 	now     func() time.Time
 	runners sync.Pool
@@ -77,6 +78,10 @@ func (p *Pipeline) number(n *node) {
 		p.number(c)
 	}
 }
+
+// Patterns returns the named patterns that the documents were compiled with, their own among them.
+// The caller must not change it.
+func (p *Pipeline) Patterns() *grok.Set { return p.defined }
 
 // Stages returns the names of the stages, in order. A stage without nodes does not exist.
 func (p *Pipeline) Stages() []string {
