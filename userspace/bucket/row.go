@@ -29,7 +29,7 @@ type row struct {
 
 // rowSize is the memory of a bucket without events: its row, its share of the index and its place
 // in the heap.
-const rowSize = int64(unsafe.Sizeof(row{})) + 8 + 4
+const rowSize = int64(unsafe.Sizeof(row{})) + 16 + 4
 
 // tally is what a bucket counted.
 type tally struct {
