@@ -51,7 +51,7 @@ func (s *shard) lapse(j *job, to *part) (panicked error) {
 			}
 			r := raised{at: position{event: math.MaxInt, rule: rule.place}, event: overflow}
 			if overflow != nil {
-				r.tie = fmt.Sprintf("%020d %s", overflow.Time.UnixNano(), overflow.Overflow.Alert.GetValue())
+				r.tie = tieOf(overflow)
 			}
 			if err := s.raise(j, to, rule, r, err); err != nil {
 				s.engine.failed(rule.count, err)
@@ -59,6 +59,14 @@ func (s *shard) lapse(j *job, to *part) (panicked error) {
 		})
 	}
 	return nil
+}
+
+// tieOf orders overflows that are due at once. Their keys are not known any more, and their hashes are
+// other ones in each run: what differs between two alerts decides, and when nothing does, it does not
+// matter.
+func tieOf(overflow *event.Event) string {
+	a := overflow.Overflow.Alert
+	return fmt.Sprintf("%020d %s %s %v %v", overflow.Time.UnixNano(), a.GetValue(), a.Message, a.Events, a.Meta)
 }
 
 // byNumber returns the scenario with a definition, nil when there is none.
