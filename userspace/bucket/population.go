@@ -52,10 +52,10 @@ func (t *Table) population(s *Scenario, replay bool) *population {
 			c.byScenario = map[uint64]*population{}
 		}
 		p = t.newPopulation(population{number: s.number, replay: replay, lifetime: s.lifetime, keeps: s.keeps})
-		if s.timed {
-			p.timed = s
-		}
 		c.byScenario[s.number] = p
+	}
+	if s.timed {
+		p.timed = s // of the rules in force
 	}
 	return p
 }
