@@ -72,6 +72,8 @@ func (d *Daemon) collectEngine(emit emit) {
 	emit("alerts_total", "Alerts raised.", counter, float64(s.Alerts))
 	emit("decisions_total", "Decisions that profiles took.", counter, float64(s.Decisions))
 	for _, r := range s.Rules {
+		emit("rule_events_total", "Events that the rule was asked about.", counter, float64(r.Events), "rule", r.Name)
+		emit("rule_cost_seconds", "Mean time that the rule takes for an event, of one in 127.", gauge, r.Cost.Seconds(), "rule", r.Name)
 		emit("rule_matches_total", "Events that the rule's filter took.", counter, float64(r.Matches), "rule", r.Name)
 		emit("rule_overflows_total", "Overflows of the rule.", counter, float64(r.Overflows), "rule", r.Name)
 		emit("rule_errors_total", "Expressions of the rule that failed.", counter, float64(r.Errors), "rule", r.Name)

@@ -35,9 +35,10 @@ type scenarioRule struct {
 
 // ruleCounters counts what a rule did. They outlive a reload.
 type ruleCounters struct {
-	name                       string
-	matches, overflows, errors atomic.Uint64
-	logged                     atomic.Int64 // when a failure was logged last, Unix nanoseconds
+	name                               string
+	events, matches, overflows, errors atomic.Uint64
+	asking, pouring                    samples
+	logged                             atomic.Int64 // when a failure was logged last, Unix nanoseconds
 }
 
 // newRuleset prepares rules for use; counters are taken over from old, which may be nil.

@@ -24,6 +24,8 @@ type shard struct {
 	saves  chan *saving // each to be served once the one before is over
 	saving handover
 
+	sampler sampler
+
 	rules *ruleset      // of the overflow before
 	post  *parse.Runner // of their post-overflow rules
 }
@@ -92,7 +94,9 @@ func (s *shard) pour(j *job, to *part, p *pour) (err error) {
 			s.engine.failed(p.rule.count, err)
 		}
 	}
+	began := s.sampler.begin(s.engine.config.Now)
 	overflow, err := s.table.Pour(p.rule.Scenario, p.id, p.match)
+	p.rule.count.pouring.end(began, s.engine.config.Now)
 	return s.raise(j, to, p.rule, raised{at: p.at, event: overflow}, err)
 }
 

@@ -17,7 +17,9 @@ type worker struct {
 	rules   *ruleset // of the job before
 	parsers *parse.Runner
 	count   tally
-	matches []uint64 // by place of the scenario
+	events  []uint64 // that scenarios were asked about, by their place
+	matches []uint64
+	sampler sampler
 	chosen  expr.Selection
 }
 
@@ -51,6 +53,7 @@ func (w *worker) process(j *job) {
 func (w *worker) use(r *ruleset) {
 	if w.rules != r {
 		w.rules, w.parsers, w.matches = r, r.set.Parsers.NewRunner(w.engine.steps), make([]uint64, len(r.rules))
+		w.events = make([]uint64, len(r.rules))
 	}
 }
 
@@ -63,10 +66,12 @@ func (w *worker) flush() {
 	c.whitelisted.Add(w.count.whitelisted)
 	c.undated.Add(w.count.undated)
 	w.count = tally{}
-	for place, n := range w.matches {
+	for place, n := range w.events {
 		if n > 0 {
-			w.rules.rules[place].count.matches.Add(n)
-			w.matches[place] = 0
+			c := w.rules.rules[place].count
+			c.events.Add(n)
+			c.matches.Add(w.matches[place])
+			w.events[place], w.matches[place] = 0, 0
 		}
 	}
 	w.parsers.Flush()
@@ -138,7 +143,10 @@ func (w *worker) offer(j *job, evt *event.Event, at position) {
 	e, offer := w.engine, j.room.Offer(evt, when)
 	for ; place >= 0; place = w.chosen.Next(place + 1) {
 		rule := w.rules.rules[place]
+		w.events[place]++
+		began := w.sampler.begin(e.config.Now)
 		m, err := match(rule, offer)
+		rule.count.asking.end(began, e.config.Now)
 		if e.config.tracer != nil {
 			e.config.tracer.Offered(rule.Scenario, evt, m, err)
 		}
