@@ -52,8 +52,8 @@ type Offer struct {
 	event  *event.Event
 	time   time.Time
 	packed atomic.Pointer[string]
-	vars   expr.Vars // of the goroutine that offers
-	room   *Room     // nil: matches are allocated
+	vars   *expr.Vars // of the goroutine that offers
+	room   *Room      // nil: matches are allocated
 
 	context   []decision.Meta // values that only the event itself has
 	contextOf *alertcontext.Context
@@ -61,7 +61,9 @@ type Offer struct {
 
 // NewOffer returns an offer of an event of time t, which Time gave. Nobody may change the event
 // until the tables have its matches.
-func NewOffer(evt *event.Event, t time.Time) *Offer { return &Offer{event: evt, time: t} }
+func NewOffer(evt *event.Event, t time.Time) *Offer {
+	return &Offer{event: evt, time: t, vars: &expr.Vars{Event: evt}}
+}
 
 // pack returns what records keep of the event. Several shards may ask at once: they get the same
 // text.
@@ -98,9 +100,9 @@ func (s *Scenario) Offer(o *Offer) (*Match, error) {
 	}
 	if s.writes {
 		evt = detached(evt)
-		o = NewOffer(evt, o.time)
+		o = &Offer{event: evt, time: o.time, vars: o.vars}
 	}
-	vars := &o.vars
+	vars := o.vars
 	vars.Event = evt
 	ok, err := s.passes(o)
 	if !ok || err != nil {
@@ -132,7 +134,7 @@ func (s *Scenario) passes(o *Offer) (bool, error) {
 	if o.room != nil && s.filter.Complete() {
 		return true, nil
 	}
-	return s.filter.Bool(&o.vars)
+	return s.filter.Bool(o.vars)
 }
 
 // matchBucket evaluates what a bucket asks of an event. With a failing distinct the event counts as

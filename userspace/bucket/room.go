@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"gabion/userspace/event"
+	"gabion/userspace/expr"
 )
 
 // Room is memory for the offers of a batch of events and their matches, to be used again for the next
@@ -11,13 +12,15 @@ import (
 type Room struct {
 	offers  chunks[Offer]
 	matches chunks[Match]
+	vars    expr.Vars // of the last offer
 }
 
 // Offer is NewOffer in the room: it and its matches are good until Reset. It is for scenarios whose
-// Requires the event fulfils, and nobody else.
+// Requires the event fulfils, and nobody else. An offer ends the one before.
 func (r *Room) Offer(evt *event.Event, t time.Time) *Offer {
 	o := r.offers.next()
-	o.event, o.time, o.room = evt, t, r
+	r.vars.Renew(evt)
+	o.event, o.time, o.vars, o.room = evt, t, &r.vars, r
 	return o
 }
 
@@ -25,6 +28,7 @@ func (r *Room) Offer(evt *event.Event, t time.Time) *Offer {
 func (r *Room) Reset() {
 	r.offers.reset()
 	r.matches.reset()
+	r.vars.Renew(nil)
 }
 
 // newMatch returns an empty match, in the offer's room if it has one.

@@ -80,12 +80,14 @@ type Compiler struct {
 	functions []expr.Option
 	helpers   map[string]closure.Helper
 	frames    *sync.Pool
+	memos     *closure.Memos
 }
 
 // NewCompiler returns a compiler for expressions that call the given helpers.
 func NewCompiler(functions ...Function) *Compiler {
 	c := &Compiler{
 		helpers: map[string]closure.Helper{}, frames: &sync.Pool{New: func() any { return newFrame() }},
+		memos: new(closure.Memos),
 	}
 	for _, f := range functions {
 		c.functions = append(c.functions, expr.Function(f.Name, f.Call, f.Types...))
@@ -121,7 +123,7 @@ func (c *Compiler) Compile(src yamlpos.Text, env Env, want Kind) (*Program, erro
 // native compiles the checked expression to closures, if it can.
 func (c *Compiler) native(p *Program) {
 	var err error
-	p.native, err = closure.Compile(p.code.Node(), closure.Options{Helpers: c.helpers, Bool: p.want == Bool})
+	p.native, err = closure.Compile(p.code.Node(), closure.Options{Helpers: c.helpers, Memos: c.memos, Bool: p.want == Bool})
 	errors.As(err, &p.left)
 }
 

@@ -53,6 +53,12 @@ var expressions = []string{
 	`ToString(evt.Unmarshaled.a)`, `KeyExists('a', evt.Unmarshaled)`, `Index(evt.Meta.x, 'a') >= 0`, `Fields(evt.Line.Raw)`, `Join(Split(evt.Meta.x, ','), '-')`, `TimeNow() != ''`, `GetFromStash('a', evt.Meta.x) != ''`, `LogInfo('%s', evt.Meta.x)`,
 	`upper(evt.Meta.x) == lower(evt.Meta.y)`, `trim(evt.Meta.x)`, `trim(evt.Meta.x, 'a')`, `hasPrefix(evt.Meta.x, 'a') || hasSuffix(evt.Meta.x, 'b')`, `split(evt.Meta.x, ',')[0]`, `indexOf(evt.Meta.x, 'a') + lastIndexOf(evt.Meta.x, 'a')`, `int(evt.Meta.n)`,
 	`max(1, evt.Type)`, `abs(-1)`, `replace(evt.Meta.x, 'a', 'b')`, `join(split(evt.Meta.x, ','), '-')`, `duration(evt.Meta.d) > duration('1m')`, `type(evt.Unmarshaled.a)`, `first(Split(evt.Meta.x, ','))`, `toJSON(evt.Unmarshaled.a)`, `len(evt.Meta.x)`,
+	// Lists of files.
+	`any(File('words.txt'), {evt.Meta.x contains #})`, `any(File('words.txt'), {Upper(evt.Meta.x) contains Upper(#)})`, `any(File('words.txt'), {evt.Meta.x == #})`, `any(File('words.txt'), {evt.Meta.x startsWith #})`,
+	`any(File('words.txt'), {evt.Meta.x endsWith #})`, `any(File('words.txt'), {Lower(evt.Meta.x) endsWith Lower(#)})`, `any(File('none.txt'), {evt.Meta.x contains #})`, `any(File('words.txt'), {# contains evt.Meta.x})`,
+	`any(File('words.txt'), {Upper(evt.Meta.x) contains #}) or any(File('words.txt'), {Upper(evt.Meta.y) startsWith Upper(#)})`, `any(File('words.txt'), {evt.Meta.x == # && evt.Meta.y != ''})`, `any(File('words.txt'), {evt.Unmarshaled.s contains #})`,
+	`all(File('words.txt'), {evt.Meta.x != #})`, `count(File('words.txt'), {evt.Meta.x contains #})`, `any(File('words.txt'), {Upper(PathUnescape(evt.Meta.x)) contains Upper(#)})`, `any(File('words.txt'), {evt.Meta.x contains # ? evt.SetMeta('y', #) : false})`,
+	`Upper(evt.Meta.x) == Upper(evt.Meta.y) && evt.SetMeta('x', evt.Meta.y) && Upper(evt.Meta.x) != ''`, `Lower(Upper(evt.Meta.x)) + Upper(evt.Meta.x)`, `any(queue.Queue, {Upper(.Meta.x) == Upper(evt.Meta.x)})`,
 	// Overflows and alerts.
 	`evt.Overflow.Alert.Scenario == 'x'`, `evt.Overflow.Alert.Source.IP`, `evt.Overflow.Alert?.Source?.IP ?? ''`, `evt.Overflow.Alert.Remediation == true && evt.Overflow.Alert.GetScope() == 'Ip'`, `evt.Overflow.Whitelisted || evt.Overflow.Reprocess`,
 	`all(evt.Overflow.Alert.Events, {.GetMeta('exe') == 'x'})`, `any(evt.Overflow.APIAlerts, {.Scenario == 'x'})`, `evt.GetType() == 'overflow' && evt.Overflow.Alert.GetValue() == '192.0.2.1'`, `evt.Overflow.Alert == nil`, `len(evt.Overflow.GetSources())`,

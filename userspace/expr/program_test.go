@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -280,5 +281,30 @@ func TestRunErrorsPointIntoTheFile(t *testing.T) {
 	}
 	if !errors.Is(err, errFailed) {
 		t.Error("the helper's own error is lost")
+	}
+}
+
+func TestWhatIsRememberedOfAnEventIsForgottenWithIt(t *testing.T) {
+	upper := Function{Name: "Upper", Typed: strings.ToUpper, Pure: true, Types: []any{new(func(string) string)},
+		Call: func(args ...any) (any, error) { return strings.ToUpper(args[0].(string)), nil }}
+	p, err := NewCompiler(upper).Compile(inFile("Upper(evt.Meta.x) + Upper(evt.Meta.x) + Upper(evt.Meta.y)"), EnvEvent, String)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := []byte("abcd") // of lines that are read, and then of others
+	evt := &event.Event{}
+	evt.Meta.Set("x", unsafe.String(&block[0], 2))
+	evt.Meta.Set("y", unsafe.String(&block[2], 2))
+	v := &Vars{Event: evt}
+	for _, want := range []string{"ABABCD", "XBXBCD"} {
+		if got, err := p.String(v); got != want || err != nil {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+		block[0] = 'x'
+		v.Renew(evt)
+	}
+	evt.Meta.Set("x", "other") // in the same event
+	if got, err := p.String(v); got != "OTHEROTHERCD" || err != nil {
+		t.Errorf("got %q, %v, after a change of the event", got, err)
 	}
 }

@@ -147,7 +147,8 @@ type run struct {
 }
 
 func (r *run) start(evt *event.Event) {
-	r.evt, r.vars, r.current, r.labelsOwned, r.touched = evt, expr.Vars{Event: evt}, 0, false, false
+	r.evt, r.current, r.labelsOwned, r.touched = evt, 0, false, false
+	r.vars.Renew(evt)
 	r.match.Reset()
 	r.sifted = sifted{}
 	if evt == nil {

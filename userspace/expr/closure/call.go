@@ -46,6 +46,11 @@ func (c *compiler) helper(n *ast.CallNode, h Helper) value {
 		}
 	}
 	at := c.at(n)
+	if f, ok := h.Typed.(func(string) string); ok && h.Pure && args[0].lasting {
+		if place, ok := c.opts.Memos.place(n.String()); ok {
+			return remembered(f, args[0].text, place, at)
+		}
+	}
 	if len(args) == 2 && args[0].kind == text && args[1].fixed && args[1].kind == text {
 		if x, ok := prepared(h.WithLast, args[0].text, args[1].constant.(string), at); ok {
 			return x

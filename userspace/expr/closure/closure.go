@@ -18,7 +18,8 @@ import (
 // Options says what the expression may use.
 type Options struct {
 	Helpers map[string]Helper
-	Bool    bool // the result decides: nil counts as false, any other value that is no bool is an error
+	Memos   *Memos // nil: results of calls are not remembered
+	Bool    bool   // the result decides: nil counts as false, any other value that is no bool is an error
 }
 
 // Helper is a function that expressions can call.

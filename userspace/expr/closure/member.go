@@ -96,7 +96,7 @@ func fieldValue(base value, key event.Key) value {
 	}
 	f := &field{*base.set, key}
 	x := textValue(f.get)
-	x.field = f
+	x.field, x.lasting = f, true
 	return x
 }
 

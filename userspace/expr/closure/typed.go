@@ -96,6 +96,17 @@ func call3[R any](fn func(string, string, string) R, args []value, at int32) fun
 	}
 }
 
+// remembered is the call of a helper whose result for the event is kept.
+func remembered(f func(string) string, arg func(*Vars) string, place int, at int32) value {
+	x := textValue(func(v *Vars) string {
+		s := arg(v)
+		v.at = at
+		return v.remember(place, s, f)
+	})
+	x.lasting = true
+	return x
+}
+
 // sure1 and sure2 make functions that cannot fail: an error is a panic, as any fault of a run is.
 func sure1[R any](fn func(string) (R, error)) func(string) R {
 	return func(a string) R { return checked(fn(a)) }

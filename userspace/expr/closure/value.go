@@ -44,6 +44,7 @@ type value struct {
 	constant any
 	field    *field // it is a field of evt
 	set      *event.FieldSet
+	lasting  bool                     // the text is the same each time, as long as nothing changes the event
 	parts    []func(*Vars) string     // of a text that is joined
 	mayStop  bool                     // the value may be stopped: see chain
 	stored   func(*Vars) *event.Event // the object is what rules decode into this event
@@ -142,24 +143,6 @@ func (c *compiler) asTruth(n ast.Node, x value, at int32) func(*Vars) bool {
 			return x.(bool) // panics
 		}
 		return b
-	}
-}
-
-// asText is asTruth for text.
-func (c *compiler) asText(n ast.Node, x value, at int32) func(*Vars) string {
-	if x.kind == text {
-		return x.text
-	}
-	f := c.boxed(n, x)
-	c.risky = true
-	return func(v *Vars) string {
-		x := f(v)
-		s, ok := x.(string)
-		if !ok {
-			v.at = at
-			return x.(string) // panics
-		}
-		return s
 	}
 }
 

@@ -25,6 +25,15 @@ type Vars struct {
 	memory uint  // elements of lists and maps that the run made
 	slots  []slot
 	scopes []scope
+	memos  []memo
+	epoch  uint32 // of the event: memos of others do not count
+}
+
+// Renew gives v another event and no other variable, and keeps its memory. What a run remembers of
+// an event counts for the next runs on it, so an event must not be replaced in another way but by
+// a copy of it, and the text that it held must stay as it was.
+func (v *Vars) Renew(e *event.Event) {
+	*v = Vars{Event: e, slots: v.slots, scopes: v.scopes, memos: v.memos, epoch: v.epoch + 1}
 }
 
 // Queue is the variable queue: the events that a bucket retains, oldest first.
