@@ -1,8 +1,10 @@
 // Package dns looks up the names of addresses and the addresses of names, and remembers the
 // answers, also that there is none.
 //
-// What is looked up comes from attackers: the number of remembered answers, their size and the time
-// of a look-up are bounded, and one question is asked once at a time.
+// What is looked up comes from attackers, who also run servers that never answer: the number of
+// remembered answers, their size and the time of a look-up are bounded, and one question is asked
+// once at a time. An event waits for its answer; so that a crowd of silent servers cannot hold up
+// the events of others, no more than a tenth of the time is spent waiting in the long run.
 package dns
 
 import (
@@ -21,6 +23,11 @@ const (
 	KeepMissing = 5 * time.Minute
 	maxAnswers  = 16  // kept of one answer
 	maxName     = 254 // bytes of a name, with its final dot
+
+	mostPatience  = 30 * time.Second // of waiting in a row
+	leastPatience = 100 * time.Millisecond
+	patienceGrows = 10               // one second in so many
+	keepCutShort  = 30 * time.Second // that there is no answer, when it was not waited for as long as it should
 )
 
 // Config says whom a Resolver asks.
@@ -39,6 +46,9 @@ type Resolver struct {
 	answers map[question]*answer
 	order   []question // ring of the remembered questions, oldest at next once full
 	next    int
+
+	patience time.Duration // waiting that is left; negative when several waited at once
+	grown    time.Time     // when patience was reckoned last
 }
 
 type question struct {
@@ -55,7 +65,7 @@ type answer struct {
 
 // New returns a Resolver that remembers nothing yet.
 func New(config Config) *Resolver {
-	return &Resolver{config: config, answers: map[question]*answer{}}
+	return &Resolver{config: config, answers: map[question]*answer{}, patience: mostPatience}
 }
 
 // Names returns the names of an address as they were answered, with their final dot. The slice is
@@ -144,8 +154,10 @@ func (r *Resolver) remember(q question) {
 
 func (r *Resolver) lookUp(q question, a *answer) {
 	defer close(a.ready)
-	a.until = r.config.Now().Add(KeepMissing) // also when the look-up crashes
-	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	start := r.config.Now()
+	a.until = start.Add(KeepMissing) // also when the look-up crashes
+	wait := r.wait(start)
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	look := r.config.LookupAddr
 	if q.host {
@@ -153,9 +165,32 @@ func (r *Resolver) lookUp(q question, a *answer) {
 	}
 	texts, err := look(ctx, q.text)
 	keep := KeepMissing
-	if err == nil && len(texts) > 0 {
+	switch {
+	case err == nil && len(texts) > 0:
 		a.texts = texts[:min(len(texts), maxAnswers)]
 		keep = KeepFound
+	case ctx.Err() != nil && wait < Timeout:
+		keep = keepCutShort
 	}
-	a.until = r.config.Now().Add(keep)
+	end := r.config.Now()
+	a.until = end.Add(keep)
+	r.waited(end.Sub(start))
+}
+
+// wait returns how long the next look-up may take.
+func (r *Resolver) wait(now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.grown.IsZero() {
+		r.patience = min(r.patience+max(now.Sub(r.grown), 0)/patienceGrows, mostPatience)
+	}
+	r.grown = now
+	return min(max(r.patience, leastPatience), Timeout)
+}
+
+// waited takes what a look-up took from the patience.
+func (r *Resolver) waited(took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.patience = max(r.patience-max(took, 0), -mostPatience)
 }

@@ -113,6 +113,33 @@ func TestReverseDNSGivesUpOnSilence(t *testing.T) {
 	})
 }
 
+func TestSilentServersCannotHoldUpEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dns := newFakeDNS()
+		dns.gate = make(chan struct{}) // never closed
+		r := New(Config{Now: time.Now, LookupAddr: dns.resolve})
+		addr := netip.MustParseAddr("198.51.100.0")
+		start := time.Now()
+		for range 200 {
+			addr = addr.Next()
+			r.Names(addr)
+		}
+		if took := time.Since(start); took < mostPatience || took > mostPatience+time.Minute {
+			t.Errorf("200 silent servers took %v", took)
+		}
+		cut := r.answers[question{false, addr.String()}]
+		if keeps := cut.until.Sub(time.Now()); keeps != keepCutShort {
+			t.Errorf("an answer that was not waited for is missing for %v, want %v", keeps, keepCutShort)
+		}
+		time.Sleep(10 * time.Minute)
+		start = time.Now()
+		r.Names(addr.Next())
+		if took := time.Since(start); took != Timeout {
+			t.Errorf("after a rest the look-up took %v, want %v", took, Timeout)
+		}
+	})
+}
+
 func TestReverseDNSMemoryIsBounded(t *testing.T) {
 	dns := newFakeDNS()
 	r := New(Config{Now: clock, LookupAddr: dns.resolve})

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -25,6 +26,9 @@ const (
 	CityFile = "GeoLite2-City.mmdb"
 	ASNFile  = "GeoLite2-ASN.mmdb"
 )
+
+// noRecord is the key of what is remembered for addresses without a record.
+const noRecord = math.MaxUint
 
 // remembered is how many decoded records are kept of each kind: many addresses share one.
 const remembered = 4096
@@ -115,20 +119,23 @@ func find[Record, Form any](d *database, cache *recent.Cache[uintptr, *Form], ad
 	}
 	var out *Form
 	err := d.lookup(address, func(r maxminddb.Result) error {
-		if !r.Found() {
-			out = form(new(Record))
-			return r.Err()
+		if err := r.Err(); err != nil {
+			return err
+		}
+		key := uintptr(noRecord)
+		if r.Found() {
+			key = r.Offset()
 		}
 		var ok bool
-		if out, ok = cache.Get(r.Offset()); ok {
+		if out, ok = cache.Get(key); ok {
 			return nil
 		}
 		record := new(Record)
-		if err := r.Decode(record); err != nil {
+		if err := r.Decode(record); err != nil { // of an address that has none, nothing
 			return err
 		}
 		out = form(record)
-		cache.Put(r.Offset(), out)
+		cache.Put(key, out)
 		return nil
 	})
 	if err != nil {
