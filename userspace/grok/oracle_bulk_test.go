@@ -10,15 +10,20 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gabion/userspace/yamlpos"
 )
 
 // tally counts what was compared.
-type tally struct{ expressions, pairs, hits, differences int }
+type tally struct {
+	expressions, pairs, hits, differences int
+	ours, theirs                          time.Duration
+}
 
-// compare matches lines made for expr with it and with the standard library's regexp.
-func (c *tally) compare(t *testing.T, s *Set, expr string, lines *lineMaker, rounds int) {
+// compare matches lines made for expr, and a part of the lines given, with it and with the standard
+// library's regexp.
+func (c *tally) compare(t *testing.T, s *Set, expr string, made *lineMaker, rounds int, given ...string) {
 	t.Helper()
 	p, err := s.Compile(expr)
 	if err != nil {
@@ -36,20 +41,30 @@ func (c *tally) compare(t *testing.T, s *Set, expr string, lines *lineMaker, rou
 	}
 	c.expressions++
 	var m Match
-	for range rounds {
-		line := lines.matching(tree)
-		for _, text := range []string{line, lines.mutated(line), lines.mutated("x " + line + " y"), lines.noise()} {
-			c.pairs++
-			loc := re.FindStringSubmatchIndex(text)
-			ok := p.Match(text, &m)
-			if loc != nil && len(groups) > 0 {
-				c.hits++
-			}
-			if !same(&m, ok, loc, groups) {
-				c.differences++
-				t.Errorf("%q on %q: match = %v, want %v", expr, text, ok, loc)
-			}
+	check := func(text string) {
+		c.pairs++
+		start := time.Now()
+		ok := p.Match(text, &m)
+		middle := time.Now()
+		loc := re.FindStringSubmatchIndex(text)
+		c.ours, c.theirs = c.ours+middle.Sub(start), c.theirs+time.Since(middle)
+		if loc != nil && len(groups) > 0 {
+			c.hits++
 		}
+		if !same(&m, ok, loc, groups) {
+			c.differences++
+			t.Errorf("%q on %q: match = %v, want %v", expr, text, ok, loc)
+		}
+	}
+	for range rounds {
+		line := made.matching(tree)
+		for _, text := range []string{line, made.mutated(line), made.mutated("x " + line + " y"), made.noise()} {
+			check(text)
+		}
+	}
+	for _, line := range given {
+		check(line)
+		check(made.mutated(line))
 	}
 }
 
@@ -71,7 +86,8 @@ func same(m *Match, ok bool, loc, groups []int) bool {
 
 func (c *tally) log(t *testing.T) {
 	t.Helper()
-	t.Logf("%d expressions, %d pairs, %d matches, %d differences", c.expressions, c.pairs, c.hits, c.differences)
+	t.Logf("%d expressions, %d pairs, %d matches, %d differences; %v against %v of the standard library a pair",
+		c.expressions, c.pairs, c.hits, c.differences, c.ours/time.Duration(c.pairs), c.theirs/time.Duration(c.pairs))
 	if c.hits == 0 {
 		t.Error("nothing ever matched: the comparison says nothing")
 	}
@@ -126,11 +142,19 @@ func (n *hubNode) expressions(s *Set) []string {
 }
 
 // TestHubRulesMatchAsInTheStandardLibrary reads the parsers and post-overflows of the hub checkout
-// at GABION_HUB.
+// at GABION_HUB, and tries their patterns also on the lines of the log GABION_HUB_LOG, if there is one.
 func TestHubRulesMatchAsInTheStandardLibrary(t *testing.T) {
 	dir := os.Getenv("GABION_HUB")
 	if dir == "" {
 		t.Skip("SKIPPED: set GABION_HUB to a checkout of the hub to compare all of its patterns")
+	}
+	var given []string
+	if log := os.Getenv("GABION_HUB_LOG"); log != "" {
+		text, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		given = strings.Split(string(text), "\n")
 	}
 	s, c := NewSet(), tally{}
 	lines := &lineMaker{r: rand.New(rand.NewPCG(4, 3))}
@@ -148,7 +172,7 @@ func TestHubRulesMatchAsInTheStandardLibrary(t *testing.T) {
 				var n hubNode
 				_ = doc.Decode(&n) // complains about every key that is left out here
 				for _, expr := range n.expressions(s) {
-					c.compare(t, s, expr, lines, 20)
+					c.compare(t, s, expr, lines, 20, given...)
 				}
 			}
 		}
