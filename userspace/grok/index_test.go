@@ -29,15 +29,11 @@ func TestIndexNeverLeavesOutAPatternThatMatches(t *testing.T) {
 		some := patterns[:min(70, len(patterns))]
 		x := NewIndex(some)
 		for _, name := range trees[:len(some)] {
-			expanded, fields, err := s.expand("%{" + name + ":whole}")
+			expanded, _, err := s.expand("%{" + name + ":whole}")
 			if err != nil {
 				t.Fatal(err)
 			}
-			tree, _, err := parse(expanded, fields)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text := lines.matching(tree)
+			text := lines.matching(mustParse(t, expanded))
 			found := x.Candidates(text)
 			for i, p := range some {
 				switch ok := p.Match(text, &m); {

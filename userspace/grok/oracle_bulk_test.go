@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"testing"
@@ -35,9 +36,10 @@ func (c *tally) compare(t *testing.T, s *Set, expr string, made *lineMaker, roun
 		t.Fatal(err)
 	}
 	re := regexp.MustCompile(expanded)
-	tree, groups, err := parse(expanded, fields)
-	if err != nil {
-		t.Fatal(err)
+	tree := mustParse(t, expanded)
+	groups := make([]int, len(fields))
+	for i, f := range fields {
+		groups[i] = re.SubexpIndex(f.group)
 	}
 	c.expressions++
 	var m Match
@@ -66,6 +68,15 @@ func (c *tally) compare(t *testing.T, s *Set, expr string, made *lineMaker, roun
 		check(line)
 		check(made.mutated(line))
 	}
+}
+
+func mustParse(t *testing.T, expr string) *syntax.Regexp {
+	t.Helper()
+	tree, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
 }
 
 // same says whether m, when ok, has what loc has of groups.

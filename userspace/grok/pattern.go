@@ -1,6 +1,7 @@
 package grok
 
 import (
+	"errors"
 	"fmt"
 	"regexp/syntax"
 	"slices"
@@ -24,34 +25,41 @@ type Match struct {
 }
 
 func newPattern(c *match.Compiler, expanded string, fields []field) (*Pattern, error) {
-	tree, groups, err := parse(expanded, fields)
-	if err != nil {
-		return nil, err
-	}
 	p := &Pattern{names: make([]string, len(fields))}
+	groups := make([]string, len(fields))
 	for i, f := range fields {
-		p.names[i] = f.name
+		p.names[i], groups[i] = f.name, f.group
 	}
-	if p.prog, err = c.Compile(tree, groups); err != nil {
-		return nil, err
+	var err error
+	if p.prog, err = c.Compile(expanded, groups); err != nil {
+		return nil, explain(err, fields)
 	}
 	return p, nil
 }
 
-// parse returns the tree of an expansion and the number of the group that each field captures.
-func parse(expanded string, fields []field) (tree *syntax.Regexp, groups []int, err error) {
-	tree, err = syntax.Parse(expanded, syntax.Perl)
+// check returns what is wrong with an expansion.
+func check(expanded string, fields []field) error {
+	tree, err := syntax.Parse(expanded, syntax.Perl)
 	if err != nil {
-		return nil, nil, fmt.Errorf("compile expression: %w", shorten(err))
+		return explain(err, fields)
 	}
 	names := tree.CapNames()
-	groups = make([]int, len(fields))
-	for i, f := range fields {
-		if groups[i] = slices.Index(names, f.group); groups[i] < 0 {
-			return nil, nil, fmt.Errorf("reference with field %q stands where a group cannot: in a character class or after a backslash", f.name)
+	for _, f := range fields {
+		if !slices.Contains(names, f.group) {
+			return explain(&match.GroupError{Name: f.group}, fields)
 		}
 	}
-	return tree, groups, nil
+	return nil
+}
+
+// explain says in terms of the pattern what is wrong with its expansion.
+func explain(err error, fields []field) error {
+	var missing *match.GroupError
+	if errors.As(err, &missing) {
+		i := slices.IndexFunc(fields, func(f field) bool { return f.group == missing.Name })
+		return fmt.Errorf("reference with field %q stands where a group cannot: in a character class or after a backslash", fields[i].name)
+	}
+	return fmt.Errorf("compile expression: %w", shorten(err))
 }
 
 // Names returns the captured fields; Match.Get takes their indexes. The caller must not change it.

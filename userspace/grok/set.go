@@ -69,7 +69,7 @@ func (s *Set) Add(name, pattern string) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := parse(expanded, fields); err != nil {
+	if err := check(expanded, fields); err != nil {
 		return err
 	}
 	s.patterns[name] = pattern

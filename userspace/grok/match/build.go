@@ -20,7 +20,7 @@ type builder struct {
 	follows   []*follow // by node: what it and those after it can begin with
 	sure      []bool    // by node: what comes from it on always matches
 	slots     map[int]int
-	automata  *automata
+	shared    *shared
 	tooHard   bool // the expression has no fast program
 	backtrack bool // some node may have to be tried again in another way
 	tokens    int
@@ -34,8 +34,8 @@ func (b *builder) build(re *syntax.Regexp, next int) int {
 	if b.tooHard {
 		return next
 	}
-	if c := classOf(re); c != nil {
-		return b.one(re, c, next)
+	if ranges, ok := single(re); ok {
+		return b.one(re, b.shared.class(ranges), next)
 	}
 	if composite(re) && !captures(re, b.slots) {
 		if n, ok := b.tokenNode(re, next); ok {
@@ -128,7 +128,7 @@ func (b *builder) literal(re *syntax.Regexp, next int) int {
 			continue
 		}
 		flush()
-		c := runeClass(r, re.Flags)
+		c := b.shared.class(runeRanges(r, re.Flags))
 		n := node{op: opRune, class: c, next: next}
 		if c.byBytes() {
 			n = node{op: opChar, set: &c.bytes, next: next}
@@ -164,8 +164,10 @@ func (b *builder) loop(re *syntax.Regexp, next int) int {
 	if re.Op == syntax.OpPlus {
 		atLeast = 1
 	}
-	if c := classOf(sub); c != nil && c.byBytes() {
-		return b.span(re, c, atLeast, -1, next)
+	if ranges, ok := single(sub); ok {
+		if c := b.shared.class(ranges); c.byBytes() {
+			return b.span(re, c, atLeast, -1, next)
+		}
 	}
 	first, empty := begins(sub)
 	if empty {
@@ -222,9 +224,10 @@ func literalAt(nodes []node, n int) string {
 
 // repeat builds a counted repetition.
 func (b *builder) repeat(re *syntax.Regexp, next int) int {
-	c := classOf(re.Sub[0])
-	if c != nil && c.ascii && !c.bytes.meets(&b.follows[next].bytes) {
-		return b.span(re, c, re.Min, re.Max, next)
+	if ranges, ok := single(re.Sub[0]); ok {
+		if c := b.shared.class(ranges); c.ascii && !c.bytes.meets(&b.follows[next].bytes) {
+			return b.span(re, c, re.Min, re.Max, next)
+		}
 	}
 	simple := re.Simplify()
 	if simple.Op == syntax.OpRepeat {
@@ -280,7 +283,7 @@ func (b *builder) choose(at int, branches []int) int {
 func (b *builder) tokenNode(re *syntax.Regexp, next int) (int, bool) {
 	t := &token{follow: b.follows[next], again: -1}
 	preferred := b.sure[next]
-	if t.dfa = b.automata.get(re, preferred); t.dfa == nil {
+	if t.dfa = b.shared.automaton(re, preferred); t.dfa == nil {
 		return 0, false
 	}
 	if t.ends = fitEnds(t.dfa, t.follow); t.ends == endSearch {

@@ -84,37 +84,33 @@ func (c *class) excluded() int {
 	return out
 }
 
-// classOf returns what re takes when that is always one character, else nil.
-func classOf(re *syntax.Regexp) *class {
+// single returns the ranges of what re takes when that is always one character.
+func single(re *syntax.Regexp) (ranges []rune, ok bool) {
 	switch re.Op {
 	case syntax.OpLiteral:
 		if len(re.Rune) == 1 {
-			return runeClass(re.Rune[0], re.Flags)
+			return runeRanges(re.Rune[0], re.Flags), true
 		}
 	case syntax.OpCharClass:
-		return newClass(re.Rune)
+		return re.Rune, true
 	case syntax.OpAnyChar:
-		return newClass([]rune{0, unicode.MaxRune})
+		return []rune{0, unicode.MaxRune}, true
 	case syntax.OpAnyCharNotNL:
-		return newClass([]rune{0, '\n' - 1, '\n' + 1, unicode.MaxRune})
+		return []rune{0, '\n' - 1, '\n' + 1, unicode.MaxRune}, true
 	}
-	return nil
+	return nil, false
 }
 
-// runeClass returns the class of r, in all its cases when flags say so.
-func runeClass(r rune, flags syntax.Flags) *class {
-	runes := []rune{r}
+// runeRanges returns the ranges of r, in all its cases when flags say so.
+func runeRanges(r rune, flags syntax.Flags) []rune {
+	runes := []rune{r, r}
 	if flags&syntax.FoldCase != 0 {
 		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-			runes = append(runes, f)
+			runes = append(runes, f, f)
 		}
 	}
 	slices.Sort(runes)
-	var ranges []rune
-	for _, r := range runes {
-		ranges = append(ranges, r, r)
-	}
-	return newClass(ranges)
+	return runes
 }
 
 // plainRune says whether r matches exactly where text has its bytes. Invalid bytes read as U+FFFD,

@@ -90,7 +90,7 @@ func (b *dfaBuilder) readSets() bool {
 		case syntax.InstRune, syntax.InstRune1:
 			set := &byteSet{}
 			for _, r := range inst.Rune {
-				if r >= utf8.RuneSelf || len(inst.Rune) == 1 && !runeClass(r, syntax.Flags(inst.Arg)).ascii {
+				if r >= utf8.RuneSelf || len(inst.Rune) == 1 && slices.Max(runeRanges(r, syntax.Flags(inst.Arg))) >= utf8.RuneSelf {
 					return false
 				}
 			}

@@ -27,7 +27,7 @@ type inst struct {
 }
 
 // newExact translates the standard compiler's program; slots gives the slot of needed groups.
-func newExact(re *syntax.Regexp, slots map[int]int) (*exact, error) {
+func newExact(re *syntax.Regexp, slots map[int]int, common *shared) (*exact, error) {
 	prog, err := syntax.Compile(re.Simplify())
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func newExact(re *syntax.Regexp, slots map[int]int) (*exact, error) {
 				to.op = syntax.InstNop
 			}
 		case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
-			to.op, to.class = syntax.InstRune, instClass(from)
+			to.op, to.class = syntax.InstRune, common.class(instRanges(from))
 		}
 	}
 	for i, n := range entries {
@@ -63,17 +63,19 @@ func newExact(re *syntax.Regexp, slots map[int]int) (*exact, error) {
 	return e, nil
 }
 
-// instClass returns what an instruction takes.
-func instClass(i *syntax.Inst) *class {
+// instRanges returns the ranges of what an instruction takes.
+func instRanges(i *syntax.Inst) []rune {
+	re := &syntax.Regexp{Op: syntax.OpCharClass, Rune: i.Rune}
 	switch {
 	case i.Op == syntax.InstRuneAny:
-		return classOf(&syntax.Regexp{Op: syntax.OpAnyChar})
+		re.Op = syntax.OpAnyChar
 	case i.Op == syntax.InstRuneAnyNotNL:
-		return classOf(&syntax.Regexp{Op: syntax.OpAnyCharNotNL})
+		re.Op = syntax.OpAnyCharNotNL
 	case len(i.Rune) == 1:
-		return runeClass(i.Rune[0], syntax.Flags(i.Arg))
+		re.Op, re.Flags = syntax.OpLiteral, syntax.Flags(i.Arg)
 	}
-	return newClass(i.Rune)
+	ranges, _ := single(re)
+	return ranges
 }
 
 // takes returns the width of the character at i when the instruction takes it, else 0.

@@ -14,9 +14,11 @@ type Info struct {
 
 // Info returns how p matches. The caller owns what it holds.
 func (p *Program) Info() Info {
-	i := Info{Literals: slices.Clone(p.literals), Anchored: p.exact.anchored, Exact: p.fast == nil}
+	i := Info{Literals: slices.Clone(p.literals), Exact: p.fast == nil}
 	if p.fast != nil {
-		i.OnePass, i.Automata, i.Nodes = p.fast.onePass, p.fast.tokens, len(p.fast.nodes)
+		i.Anchored, i.OnePass, i.Automata, i.Nodes = p.fast.anchored, p.fast.onePass, p.fast.tokens, len(p.fast.nodes)
+	} else {
+		i.Anchored = p.certain().anchored
 	}
 	return i
 }

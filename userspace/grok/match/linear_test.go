@@ -9,7 +9,7 @@ import (
 // worst is how many steps a match may take: the budget of the fast program, what it may do between
 // two looks at it, and every instruction at every place twice, in each of the exact ways.
 func (p *Program) worst(n int) int {
-	steps := 4 * len(p.exact.insts) * (n + 1)
+	steps := 4 * len(p.certain().insts) * (n + 1)
 	if p.fast != nil {
 		steps += budget(n) + notedBudget(n) + 4*(n+1)
 	}
@@ -36,7 +36,7 @@ func TestWorkIsLinearInTheText(t *testing.T) {
 				if limit := p.worst(len(text)); m.Steps() > limit {
 					t.Errorf("%q on %d bytes of %q: %d steps, want at most %d", expr, len(text), unit, m.Steps(), limit)
 				}
-				if r := float64(m.Steps()) / float64(len(text)) / float64(len(p.exact.insts)); r > ratio {
+				if r := float64(m.Steps()) / float64(len(text)) / float64(len(p.certain().insts)); r > ratio {
 					ratio, largest = r, fmt.Sprintf("%q on %q", expr, unit)
 				}
 			}

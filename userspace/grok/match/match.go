@@ -18,44 +18,81 @@ package match
 import (
 	"fmt"
 	"regexp/syntax"
+	"slices"
 	"strings"
+	"sync"
 )
 
-// Program is a compiled expression. It is immutable and safe for concurrent use.
+// Program is a compiled expression. It is immutable to its users and safe for concurrent use.
 type Program struct {
 	literals []string // text that every match contains, in this order and without overlap
 	telling  []string // those of them to look for
 	fast     *fast    // nil when the expression is too involved for it
-	exact    *exact
 	slots    int
+
+	// The exact program is large and hardly ever needed, so it is built when it is.
+	expr   string
+	groups []int
+	common *shared
+	build  sync.Once
+	exact  *exact
 }
 
 // Compiler compiles expressions. What parts of them have in common it builds once. It is safe for
 // concurrent use.
-type Compiler struct {
-	automata automata
-}
+type Compiler struct{ common *shared }
 
 // NewCompiler returns a compiler without anything built.
-func NewCompiler() *Compiler { return &Compiler{automata: automata{byKey: map[string]*dfa{}}} }
+func NewCompiler() *Compiler { return &Compiler{newShared()} }
 
-// Compile compiles the parsed expression re, which must not have been simplified and must not be
-// changed afterwards. Groups are the numbers of the capturing groups that are needed; Machine.Span
-// takes indexes of that list.
-func (c *Compiler) Compile(re *syntax.Regexp, groups []int) (*Program, error) {
-	slots := slotsOf(groups)
-	exact, err := newExact(re, slots)
+// GroupError says that an expression has no group of the name.
+type GroupError struct{ Name string }
+
+// Error names the group.
+func (e *GroupError) Error() string { return fmt.Sprintf("expression has no group %q", e.Name) }
+
+// Compile compiles expr, of RE2's syntax as in the standard library. Groups are the names of the
+// groups that are needed: Machine.Span takes indexes of that list. The error is a *syntax.Error or a
+// *GroupError.
+func (c *Compiler) Compile(expr string, groups []string) (*Program, error) {
+	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
-		return nil, fmt.Errorf("compile expression: %w", err)
+		return nil, err
 	}
+	names := re.CapNames()
+	numbers := make([]int, len(groups))
+	for i, name := range groups {
+		if numbers[i] = slices.Index(names, name); numbers[i] < 0 || name == "" {
+			return nil, &GroupError{name}
+		}
+	}
+	return c.compile(re, expr, numbers), nil
+}
+
+// compile compiles re, which is expr parsed. Groups are the numbers of those needed.
+func (c *Compiler) compile(re *syntax.Regexp, expr string, groups []int) *Program {
 	literals := requiredLiterals(re)
-	p := &Program{literals: literals, telling: longest(literals), exact: exact, slots: 2 * len(groups)}
-	b := &builder{slots: slots, automata: &c.automata}
+	p := &Program{literals: literals, telling: longest(literals), slots: 2 * len(groups), expr: expr, groups: groups, common: c.common}
+	b := &builder{slots: slotsOf(groups), shared: c.common}
 	end := b.newNode(node{op: opMatch}, everything())
 	if start := b.build(re, end); !b.tooHard {
 		p.fast = newFast(b, start)
 	}
-	return p, nil
+	return p
+}
+
+// certain returns the exact program.
+func (p *Program) certain() *exact {
+	p.build.Do(func() {
+		re, err := syntax.Parse(p.expr, syntax.Perl)
+		if err == nil {
+			p.exact, err = newExact(re, slotsOf(p.groups), p.common)
+		}
+		if err != nil {
+			panic(err) // the same expression was parsed before
+		}
+	})
+	return p.exact
 }
 
 // Match looks for the first match in text; m then has what the groups took, until it is used again.
@@ -70,7 +107,7 @@ func (p *Program) Match(text string, m *Machine) bool {
 		}
 		m.repeats++
 	}
-	return p.exact.search(m, text)
+	return p.certain().search(m, text)
 }
 
 // Possible says whether text contains the longest literals of every match. Taking each at its first place

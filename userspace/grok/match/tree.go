@@ -19,21 +19,22 @@ func composite(re *syntax.Regexp) bool {
 	case syntax.OpAlternate, syntax.OpQuest:
 		return true
 	case syntax.OpStar, syntax.OpPlus, syntax.OpRepeat:
-		return classOf(re.Sub[0]) == nil || re.Op == syntax.OpRepeat
+		_, one := single(re.Sub[0])
+		return !one || re.Op == syntax.OpRepeat
 	}
 	return slices.ContainsFunc(re.Sub, composite)
 }
 
 // begins returns the bytes that re can begin with and whether it can match nothing.
 func begins(re *syntax.Regexp) (bytes byteSet, empty bool) {
-	if c := classOf(re); c != nil {
-		return c.bytes, false
+	if ranges, ok := single(re); ok {
+		return newClass(ranges).bytes, false
 	}
 	switch re.Op {
 	case syntax.OpNoMatch:
 		return bytes, false
 	case syntax.OpLiteral:
-		return runeClass(re.Rune[0], re.Flags).bytes, false
+		return newClass(runeRanges(re.Rune[0], re.Flags)).bytes, false
 	case syntax.OpAlternate:
 		for _, sub := range re.Sub {
 			s, e := begins(sub)

@@ -5,16 +5,38 @@ import (
 	"regexp/syntax"
 	"slices"
 	"sync"
+	"unicode/utf8"
 )
 
-// automata keeps what newDFA built, by what it was built of. Rules repeat the same few patterns.
-type automata struct {
-	mu    sync.Mutex
-	byKey map[string]*dfa // nil for what is no automaton
+// shared keeps what programs have in common: rules repeat the same few patterns.
+type shared struct {
+	mu       sync.Mutex
+	automata map[string]*dfa   // by what they were built of; nil for what is no automaton
+	classes  map[string]*class // by their ranges
 }
 
-// get returns the automaton of re, nil when it has none.
-func (a *automata) get(re *syntax.Regexp, first bool) *dfa {
+func newShared() *shared {
+	return &shared{automata: map[string]*dfa{}, classes: map[string]*class{}}
+}
+
+// class returns the class of pairs of runes, sorted and apart.
+func (a *shared) class(ranges []rune) *class {
+	key := make([]byte, 0, 64)
+	for _, r := range ranges {
+		key = binary.AppendVarint(key, int64(r))
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c, ok := a.classes[string(key)]
+	if !ok {
+		c = newClass(ranges)
+		a.classes[string(key)] = c
+	}
+	return c
+}
+
+// automaton returns the automaton of re, nil when it has none.
+func (a *shared) automaton(re *syntax.Regexp, first bool) *dfa {
 	if !regular(re) {
 		return nil
 	}
@@ -25,10 +47,10 @@ func (a *automata) get(re *syntax.Regexp, first bool) *dfa {
 	key = appendKey(key, re)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	d, ok := a.byKey[string(key)]
+	d, ok := a.automata[string(key)]
 	if !ok {
 		d = newDFA(re, first)
-		a.byKey[string(key)] = d
+		a.automata[string(key)] = d
 	}
 	return d
 }
@@ -37,9 +59,11 @@ func (a *automata) get(re *syntax.Regexp, first bool) *dfa {
 func regular(re *syntax.Regexp) bool {
 	switch re.Op {
 	case syntax.OpLiteral:
-		return !slices.ContainsFunc(re.Rune, func(r rune) bool { return !runeClass(r, re.Flags).ascii })
-	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		return classOf(re).ascii
+		return !slices.ContainsFunc(re.Rune, func(r rune) bool { return slices.Max(runeRanges(r, re.Flags)) >= utf8.RuneSelf })
+	case syntax.OpCharClass:
+		return len(re.Rune) == 0 || re.Rune[len(re.Rune)-1] < utf8.RuneSelf
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return false
 	case syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText:
 		return false
 	}
