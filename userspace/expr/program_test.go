@@ -153,6 +153,10 @@ func TestRequiresFindsWhatMustHold(t *testing.T) {
 		{"alternatives over one field", "(evt.Meta.service == 'b' || evt.Meta.service == 'a') && Fail()", []Condition{meta("service", "a", "b")}},
 		{"several operands", "evt.Meta.service == 'a' && evt.Meta.log_type == 'b' && Upper('a') == 'A'", []Condition{meta("service", "a"), meta("log_type", "b")}},
 		{"behind safe operands", "evt.Parsed.x != '' and not (evt.Stage contains 'x') and evt.Line.Labels.type matches '^a' && evt.Meta.log_type in ['a']", []Condition{meta("log_type", "a")}},
+		{"a choice that is false otherwise", "evt.Meta.service == 'a' ? evt.Meta.log_type == 'b' : false", []Condition{meta("service", "a"), meta("log_type", "b")}},
+		{"an if that is false otherwise", "if evt.Meta.service == 'a' { let x = Upper('b'); x == 'B' } else { false }", []Condition{meta("service", "a")}},
+		{"not a choice that is true otherwise", "evt.Meta.service == 'a' ? evt.Meta.log_type == 'b' : true", nil},
+		{"not the else of a choice", "evt.Meta.service == 'a' ? false : evt.Meta.log_type == 'b'", nil},
 		{"not behind a helper", "Upper(evt.Stage) == '' && evt.Meta.log_type == 'a'", nil},
 		{"not behind an effect", "evt.SetMeta('log_type', 'a') && evt.Meta.log_type == 'a'", nil},
 		{"not behind what may fail", "evt.Overflow.Alert.Scenario == 'x' && evt.Meta.log_type == 'a'", nil},
@@ -189,7 +193,7 @@ func FuzzRequires(f *testing.F) {
 	for _, s := range []string{
 		"evt.Meta.log_type == 'a' && evt.SetMeta('x', 'y')", "evt.Parsed.program in ['a', 'b'] and Fail()", "evt.SetMeta('a', 'b') && evt.Meta.a == 'b'",
 		"(evt.Meta.a == '' || evt.Meta.a == 'b') && evt.Unmarshaled.a.b == 1", "evt.Stage != 'x' && not (evt.Line.Raw matches 'a') && evt.Meta['a'] == \"b\"",
-		"evt.Meta.a == 'b' ? true : Fail()", "evt.Unmarshaled.x && evt.Meta.a == 'b'", "'a' in evt.Meta && evt.Meta.a == 'c'",
+		"evt.Meta.a == 'b' ? true : Fail()", "evt.Meta.a == 'b' ? Fail() : false", "(evt.Meta.a == 'b' ? evt.Stage : false) && evt.Meta.b == 'c'", "evt.Unmarshaled.x && evt.Meta.a == 'b'", "'a' in evt.Meta && evt.Meta.a == 'c'",
 	} {
 		f.Add(s)
 	}

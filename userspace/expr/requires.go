@@ -81,9 +81,17 @@ func requires(tree ast.Node) (out []Condition, all bool) {
 	return out, all
 }
 
+// conjuncts returns the operands of &&, also where it is written as "a ? b : false".
 func conjuncts(n ast.Node, out []ast.Node) []ast.Node {
-	if b, ok := n.(*ast.BinaryNode); ok && isAnd(b.Operator) {
-		return conjuncts(b.Right, conjuncts(b.Left, out))
+	switch n := n.(type) {
+	case *ast.BinaryNode:
+		if isAnd(n.Operator) {
+			return conjuncts(n.Right, conjuncts(n.Left, out))
+		}
+	case *ast.ConditionalNode:
+		if otherwise, ok := n.Exp2.(*ast.BoolNode); ok && !otherwise.Value {
+			return conjuncts(n.Exp1, conjuncts(n.Cond, out))
+		}
 	}
 	return append(out, n)
 }
