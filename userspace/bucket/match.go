@@ -99,13 +99,16 @@ func (s *Scenario) Offer(o *Offer) (*Match, error) {
 		return nil, nil // when it happened is not known, so neither is how fast
 	}
 	if s.writes {
-		evt = detached(evt)
-		o = &Offer{event: evt, time: o.time, vars: o.vars}
+		o = o.detached()
+		evt = o.event
 	}
 	vars := o.vars
 	vars.Event = evt
 	ok, err := s.passes(o)
 	if !ok || err != nil {
+		if s.writes {
+			o.discard()
+		}
 		return nil, err
 	}
 	m := o.newMatch()
@@ -157,10 +160,25 @@ func (s *Scenario) matchBucket(m *Match, vars *expr.Vars) (err error) {
 	return err
 }
 
-// detached returns a copy of the event whose fields the scenario's expressions may write: what one
-// scenario sets is seen by its own alert and by no other scenario.
-func detached(evt *event.Event) *event.Event {
-	c := *evt
-	c.Meta, c.Parsed = evt.Meta.Clone(), evt.Parsed.Clone()
-	return &c
+// detached returns an offer of a copy of the event whose fields the scenario's expressions may write:
+// what one scenario sets is seen by its own alert and by no other scenario.
+func (o *Offer) detached() *Offer {
+	c := &detachedOffer{}
+	if o.room != nil {
+		c = o.room.copies.next()
+	}
+	meta, parsed := c.event.Meta, c.event.Parsed
+	c.event = *o.event
+	meta.Assign(&o.event.Meta)
+	parsed.Assign(&o.event.Parsed)
+	c.event.Meta, c.event.Parsed = meta, parsed
+	c.offer.event, c.offer.time, c.offer.vars, c.offer.room = &c.event, o.time, o.vars, o.room
+	return &c.offer
+}
+
+// discard gives the room of the offer that was detached last back: nobody matched it.
+func (o *Offer) discard() {
+	if o.room != nil {
+		o.room.copies.used--
+	}
 }

@@ -12,7 +12,14 @@ import (
 type Room struct {
 	offers  chunks[Offer]
 	matches chunks[Match]
+	copies  chunks[detachedOffer]
 	vars    expr.Vars // of the last offer
+}
+
+// detachedOffer is an offer of an event of its own.
+type detachedOffer struct {
+	event event.Event
+	offer Offer
 }
 
 // Offer is NewOffer in the room: it and its matches are good until Reset. It is for scenarios whose
@@ -29,6 +36,14 @@ func (r *Room) Reset() {
 	r.offers.reset()
 	r.matches.reset()
 	r.vars.Renew(nil)
+	r.copies.each(func(c *detachedOffer) {
+		meta, parsed := c.event.Meta, c.event.Parsed
+		meta.Reset()
+		parsed.Reset()
+		c.event = event.Event{Meta: meta, Parsed: parsed} // the rest is shared with the event it is a copy of
+		c.offer = Offer{}
+	})
+	r.copies.used = 0
 }
 
 // newMatch returns an empty match, in the offer's room if it has one.
@@ -55,6 +70,13 @@ func (c *chunks[T]) next() *T {
 	}
 	c.used++
 	return &c.all[at][(c.used-1)%chunkLen]
+}
+
+// each calls f with every value.
+func (c *chunks[T]) each(f func(*T)) {
+	for i := range c.used {
+		f(&c.all[i/chunkLen][i%chunkLen])
+	}
 }
 
 // reset empties the list. It keeps the memory, so it lets go of what the values point to.

@@ -163,6 +163,11 @@ func (f *Fields) Clone() Fields {
 	return Fields{tags: f.tags, list: slices.Clone(f.list), index: maps.Clone(f.index)}
 }
 
+// Assign makes f a copy of from, in the memory that it has. The text is shared.
+func (f *Fields) Assign(from *Fields) {
+	*f = Fields{tags: from.tags, list: append(f.list[:0], from.list...), index: maps.Clone(from.index)}
+}
+
 // keptFields bounds the memory that is kept for the next event: few events have more.
 const keptFields = 64
 
