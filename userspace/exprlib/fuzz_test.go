@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 )
@@ -99,15 +98,5 @@ func FuzzNumbers(f *testing.F) {
 		}
 		atof(number)
 		_, _ = callDistance(number, unix, unix, number)
-	})
-}
-
-func FuzzSplitPath(f *testing.F) {
-	f.Add("a.b[1].c")
-	f.Add("[0][1]")
-	f.Fuzz(func(t *testing.T, path string) {
-		if n := len(splitPath(path)); n > 1+strings.Count(path, ".")+strings.Count(path, "[") {
-			t.Errorf("%q has %d keys", path, n)
-		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gabion/userspace/expr"
+	"gabion/userspace/jsontext"
 )
 
 // pairsExpected bounds the room that is made for pairs beforehand.
@@ -87,7 +88,7 @@ func quotedEnd(s string, i int) int {
 	if i >= len(s) || s[i] != '"' {
 		return 0
 	}
-	return max(skipString(s, i), 0)
+	return max(jsontext.StringEnd(s, i), 0)
 }
 
 // parseKVLax reads pairs whose values may hold blanks without quotes: a value goes up to the next

@@ -1,51 +1,12 @@
 package exprlib
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"gabion/userspace/event"
 )
-
-func TestJSONExtractReadsAsWritten(t *testing.T) {
-	const blob = ` {"a": {"b": [10, {"c": "x\ny\"z"}], "t": true, "n": null, "f": -1.5e3}, "k\u0041": 1, "dot.key": 2, "s": "é", "e": {}, "l": [ ]} `
-	for path, want := range map[string]string{
-		"a.b[1].c": `x\ny\"z`,
-		"a.b[0]":   "10",
-		"a.b":      `[10, {"c": "x\ny\"z"}]`,
-		"a.t":      "true",
-		"a.n":      "null",
-		"a.f":      "-1.5e3",
-		"kA":       "1",
-		"s":        "é",
-		"e":        "{}",
-		"l":        "[ ]",
-		"l[0]":     "",
-		"a.b[2]":   "",
-		"a.b.c":    "",
-		"a[0]":     "",
-		"dot.key":  "",
-		"nope":     "",
-		"":         "",
-	} {
-		if got := extract(blob, splitPath(path)).text(); got != want {
-			t.Errorf("%q gives %q, want %q", path, got, want)
-		}
-	}
-	for _, bad := range []string{"", "{", `{"a"`, `{"a":`, `{"a":x}`, `{"a":"x`, `{"a":{"b":1`, `{"x" 1,"a":1}`, "[1,2]", `{'a':1}`} {
-		if got := extract(bad, []string{"a"}); got != "" {
-			t.Errorf("malformed %q gives %q", bad, got)
-		}
-	}
-	if got := extract(`[[1,2],[3]]`, splitPath("[0][1]")).text(); got != "" && got != "2" {
-		t.Errorf("got %q", got)
-	}
-	if got := extract(`{"a":1,"b":`, []string{"a"}).text(); got != "1" {
-		t.Errorf("a line cut behind the value gives %q", got)
-	}
-}
 
 func TestJSONHelpers(t *testing.T) {
 	runHelperTests(t, []helperTest{
@@ -153,16 +114,6 @@ func TestXMLHelpersFollowPaths(t *testing.T) {
 	runHelperTests(t, []helperTest{
 		{`XMLGetAttributeValue('<a><b n="1" x:m="2"/></a>', '/a/b', 'n') + XMLGetAttributeValue('<a><b n="1" x:m="2"/></a>', '/a/b', 'm')`, "12"},
 		{`XMLGetAttributeValue('<a><b/></a>', '/a/b', 'n') + XMLGetAttributeValue('<a>', '/a', 'n')`, ""},
-	})
-}
-
-func FuzzJSONExtract(f *testing.F) {
-	f.Add(`{"a":{"b":[1,"x\""]}}`, "a.b[1]")
-	f.Add(`[[]]`, "[0][0]")
-	f.Fuzz(func(t *testing.T, blob, path string) {
-		if got := extract(blob, splitPath(path)); !strings.Contains(blob, string(got)) {
-			t.Errorf("%q is not part of the text", got)
-		}
 	})
 }
 

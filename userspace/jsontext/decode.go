@@ -1,4 +1,7 @@
-package exprlib
+// Package jsontext reads JSON that attackers write: whole, or one value by its path.
+//
+// Both take time linear in the text, and go no deeper than the standard library does.
+package jsontext
 
 import (
 	"errors"
@@ -14,9 +17,9 @@ const maxJSONDepth = 10_000
 
 var errDeepJSON = errors.New("arrays and objects lie too deep in each other")
 
-// decodeJSON reads a JSON text into what encoding/json makes of it: map[string]any, []any, string,
+// Decode reads a JSON text into what encoding/json makes of it: map[string]any, []any, string,
 // float64, bool and nil. Texts without escapes are parts of one copy of the whole.
-func decodeJSON(text string) (any, error) {
+func Decode(text string) (any, error) {
 	d := decoder{text: strings.Clone(text)}
 	d.skipBlank()
 	v, err := d.value(0)
@@ -266,13 +269,9 @@ func hexRune(s string) rune {
 	if len(s) < 4 {
 		return -1
 	}
-	var r rune
-	for i := range 4 {
-		digit := hexDigit(s[i])
-		if digit < 0 {
-			return -1
-		}
-		r = r<<4 | rune(digit)
+	r, err := strconv.ParseUint(s[:4], 16, 16)
+	if err != nil {
+		return -1
 	}
-	return r
+	return rune(r)
 }

@@ -1,4 +1,4 @@
-package exprlib
+package jsontext
 
 import (
 	"encoding/json"
@@ -7,12 +7,17 @@ import (
 	"testing"
 )
 
+const jsonLine = `{"level":"info","ts":1711000000.123,"logger":"http.log.access","msg":"handled request","request":{"remote_ip":"192.0.2.1","remote_port":"41234",` +
+	`"proto":"HTTP/2.0","method":"GET","host":"example.com","uri":"/index.php?page=1","headers":{"User-Agent":["Mozilla/5.0 (X11; Linux x86_64)"],` +
+	`"Accept":["*/*"],"Accept-Language":["en-US,en;q=0.5"]},"tls":{"resumed":false,"version":772,"cipher_suite":4865}},"bytes_read":0,"user_id":"",` +
+	`"duration":0.000123,"size":2326,"status":200,"resp_headers":{"Server":["Caddy"],"Content-Type":["text/html; charset=utf-8"]}}`
+
 // checkDecode compares with the standard library.
 func checkDecode(t *testing.T, text string) {
 	t.Helper()
 	var want any
 	wantErr := json.Unmarshal([]byte(text), &want)
-	got, err := decodeJSON(text)
+	got, err := Decode(text)
 	if (err == nil) != (wantErr == nil) {
 		t.Errorf("%.80q: err = %v, want %v", text, err, wantErr)
 	} else if err == nil && !reflect.DeepEqual(got, want) {
