@@ -24,8 +24,8 @@ type clue struct {
 	lasts        bool // once it held in a bucket it holds until the bucket's end
 }
 
-// clueDocument is a condition as a file writes it: the complete list of keys.
-type clueDocument struct {
+// ClueDocument is a condition as a file writes it: the complete list of keys.
+type ClueDocument struct {
 	At         yamlpos.Mapping `yaml:",mapping"`
 	Condition  yamlpos.Text    `yaml:"condition"`
 	Evil       float32         `yaml:"prob_given_evil"`
@@ -37,7 +37,7 @@ type clueDocument struct {
 const maxClues = 64
 
 // checkBelief returns what is wrong with the bayesian keys.
-func (d *document) checkBelief() (errs yamlpos.Errors) {
+func (d *Document) checkBelief() (errs yamlpos.Errors) {
 	bad := faultsOf(d.At, &errs)
 	if !d.believes() {
 		for _, key := range []string{"bayesian_prior", "bayesian_conditions"} {
@@ -73,11 +73,11 @@ func (d *document) checkBelief() (errs yamlpos.Errors) {
 }
 
 // believes reports whether the scenario has something bayesian, whatever its type is.
-func (d *document) believes() bool {
+func (d *Document) believes() bool {
 	return d.Type.Text == kindBayesian || d.At.Has("bayesian_threshold")
 }
 
-func (s *Scenario) compileBelief(d *document, c *expr.Compiler) (errs yamlpos.Errors) {
+func (s *Scenario) compileBelief(d *Document, c *expr.Compiler) (errs yamlpos.Errors) {
 	if !d.believes() {
 		return nil
 	}

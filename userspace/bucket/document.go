@@ -7,8 +7,8 @@ import (
 	"gabion/userspace/yamlpos"
 )
 
-// document is a scenario file's document: the complete list of keys.
-type document struct {
+// Document is a scenario file's document: the complete list of keys.
+type Document struct {
 	At          yamlpos.Mapping    `yaml:",mapping"`
 	Type        yamlpos.Text       `yaml:"type"`
 	Name        yamlpos.Text       `yaml:"name"`
@@ -26,8 +26,8 @@ type document struct {
 	Condition   yamlpos.Text       `yaml:"condition"`
 	Prior       float32            `yaml:"bayesian_prior"`
 	Threshold   float32            `yaml:"bayesian_threshold"`
-	Clues       []clueDocument     `yaml:"bayesian_conditions"`
-	Scope       scope              `yaml:"scope"`
+	Clues       []ClueDocument     `yaml:"bayesian_conditions"`
+	Scope       ScopeDocument      `yaml:"scope"`
 	Labels      map[string]any     `yaml:"labels"`
 	Reprocess   bool               `yaml:"reprocess"`
 	References  []string           `yaml:"references"`
@@ -37,7 +37,8 @@ type document struct {
 	Debug       bool               `yaml:"debug"`
 }
 
-type scope struct {
+// ScopeDocument is the key scope: who an alert is about.
+type ScopeDocument struct {
 	At         yamlpos.Mapping `yaml:",mapping"`
 	Type       yamlpos.Text    `yaml:"type"`
 	Expression yamlpos.Text    `yaml:"expression"`
@@ -51,7 +52,7 @@ const (
 )
 
 // check returns what is wrong with the document besides its expressions and what decoding said.
-func (d *document) check() (errs yamlpos.Errors) {
+func (d *Document) check() (errs yamlpos.Errors) {
 	bad := faultsOf(d.At, &errs)
 	for _, required := range []struct {
 		key  string
@@ -88,7 +89,7 @@ func faultsOf(at yamlpos.Mapping, errs *yamlpos.Errors) func(key, format string,
 }
 
 // checkType returns what is wrong with the bucket type and the keys that depend on it.
-func (d *document) checkType() (errs yamlpos.Errors) {
+func (d *Document) checkType() (errs yamlpos.Errors) {
 	bad := faultsOf(d.At, &errs)
 	switch d.Type.Text {
 	case kindLeaky:
@@ -128,7 +129,7 @@ func (d *document) checkType() (errs yamlpos.Errors) {
 }
 
 // checkScope sets the default scope and returns what is wrong with it.
-func (d *document) checkScope() (errs yamlpos.Errors) {
+func (d *Document) checkScope() (errs yamlpos.Errors) {
 	s := &d.Scope
 	if s.Type.Text == "" {
 		s.Type.Text = "Ip"

@@ -75,7 +75,7 @@ type Scenario struct {
 
 // Compile compiles a scenario document. The error is yamlpos.Errors with everything that is wrong.
 func Compile(doc *yamlpos.Document, deps Deps) (*Scenario, error) {
-	var d document
+	var d Document
 	var errs yamlpos.Errors
 	errs.Add(doc.Pos(), doc.Decode(&d))
 	errs = append(errs, d.check()...)
@@ -127,7 +127,7 @@ func (s *Scenario) size(cache int, duration time.Duration) {
 }
 
 // compile compiles the expressions.
-func (s *Scenario) compile(d *document, c *expr.Compiler) (errs yamlpos.Errors) {
+func (s *Scenario) compile(d *Document, c *expr.Compiler) (errs yamlpos.Errors) {
 	for _, e := range []struct {
 		to   **expr.Program
 		text yamlpos.Text
@@ -177,7 +177,7 @@ func lifetime(capacity int, leak time.Duration) time.Duration {
 
 // number identifies a definition: two scenarios have the same number when they are called the same
 // and count the same way, so that a reload can keep their buckets.
-func (d *document) number() uint64 {
+func (d *Document) number() uint64 {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %q %q %q %q %q %q %q %q %d %d %d %d %g %g", d.Name.Text, d.Type.Text, d.Filter.Text, d.GroupBy.Text,
 		d.Distinct.Text, d.CancelOn.Text, d.Condition.Text, d.Overflow.Text, d.Scope.Type.Text, d.Scope.Expression.Text,

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gabion/userspace/expr"
+	"gabion/userspace/parse"
 	"gabion/userspace/rules"
 )
 
@@ -78,7 +79,7 @@ func (l *linter) checkDemands(e expression) {
 
 // checkCaptures reports captures that no rule reads, one finding for each pattern.
 func (l *linter) checkCaptures(d *doc) {
-	d.parser.each(func(n, _ *node) {
+	each(d.parser, func(n *parse.Document) {
 		if n.Grok == nil || n.Grok.Pattern.Text == "" {
 			return
 		}

@@ -152,7 +152,7 @@ func TestFindingsOfScenarios(t *testing.T) {
 			"1:1 hint no-remediation: labels do not say whether alerts ask for a decision: they do not: add remediation: true, or false",
 		}},
 		{"remediation as text", leaky("labels: {remediation: 'true'}"), []string{
-			"1:10 warning no-remediation: remediation is true, which is no truth value and counts as false: write true or false, without quotes",
+			"1:1 warning no-remediation: remediation is true, which is no truth value and counts as false: write true or false, without quotes",
 		}},
 		{"two of a name in one file", leaky("") + "---\n" + leaky("capacity: 6"), []string{
 			"11:1 hint same-name: scenario test/x is defined at scenarios/x.yaml:2:1 too: give it another name",
@@ -221,10 +221,10 @@ func TestFindingsOfParsers(t *testing.T) {
 			"3:38 hint unused-capture: no rule reads what is captured as pid, port: leave the name out: %{NAME} in place of %{NAME:field}",
 		}},
 		{"a field that is matched and set by nobody", head + "grok: {apply_on: mesage, pattern: '%{WORD:user}'}\n" + tail, []string{
-			"3:18 warning unset-field: no rule sets evt.Parsed.mesage, so that the pattern is never tried",
+			"3:8 warning unset-field: no rule sets evt.Parsed.mesage, so that the pattern is never tried",
 		}},
 		{"apply_on that names no parsed field", head + "grok: {apply_on: evt.Parsed.user, pattern: '%{WORD:user}'}\n" + tail, []string{
-			"3:18 warning unset-field: no rule sets evt.Parsed.evt.Parsed.user, so that the pattern is never tried: " +
+			"3:8 warning unset-field: no rule sets evt.Parsed.evt.Parsed.user, so that the pattern is never tried: " +
 				"apply_on takes Line.Raw or the name of a parsed field; write others as expression",
 		}},
 		{"patterns of its own", head + "pattern_syntax: {X_UNUSED: a, WORD: b, X_USED: c}\ngrok: {apply_on: Line.Raw, pattern: '%{X_USED:user}'}\n" + tail, []string{
@@ -232,13 +232,13 @@ func TestFindingsOfParsers(t *testing.T) {
 			"3:31 warning redefined-pattern: pattern WORD is defined before in another way, which stays: give it another name",
 		}},
 		{"a method that does not exist", head + "statics: [{method: ParseDat, value: x}]\n", []string{
-			`3:20 warning unknown-method: there is no method "ParseDat": the static is left out: did you mean "ParseDate"?`,
+			`3:12 warning unknown-method: there is no method "ParseDat": the static is left out: did you mean "ParseDate"?`,
 		}},
 		{"a target that does not exist", head + "statics: [{target: evt.Nope, value: x}]\n", []string{
-			`3:20 warning unknown-target: Event has no field "Nope": the static is left out`,
+			`3:12 warning unknown-target: Event has no field "Nope": the static is left out`,
 		}},
 		{"a stash that nobody reads", head + "stash: [{name: seen, key: evt.Parsed.user, value: evt.Parsed.ip, ttl: 1m}]\n" + tail, []string{
-			`3:16 hint unread-stash: no expression reads the stash "seen" with GetFromStash`,
+			`3:10 hint unread-stash: no expression reads the stash "seen" with GetFromStash`,
 		}},
 		{"a whitelist without a reason", head + "whitelist: {ip: [192.0.2.1]}\n", []string{
 			"3:12 hint no-reason: whitelist without a reason: say in reason why such lines are harmless",

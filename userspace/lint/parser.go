@@ -19,7 +19,7 @@ func (l *linter) checkParser(d *doc) {
 		return
 	}
 	l.checkExpressions(d)
-	d.parser.each(func(n, outer *node) {
+	each(d.parser, func(n *parse.Document) {
 		l.checkNode(n)
 		l.checkShadowed(n)
 		l.checkPatterns(n)
@@ -70,16 +70,16 @@ func misreadPattern(src string) (out []int) {
 	return out
 }
 
-func (l *linter) checkNode(n *node) {
+func (l *linter) checkNode(n *parse.Document) {
 	if n.Grok != nil {
 		l.checkGrok(n.Grok)
 	}
-	for _, s := range n.all() {
+	for _, s := range statics(n) {
 		l.checkStatic(s)
 	}
 	for _, s := range n.Stash {
-		if s.Name.Text != "" && !l.shared.stashed[s.Name.Text] {
-			l.add(s.Name.Pos, Hint, "unread-stash", fmt.Sprintf("no expression reads the stash %q with GetFromStash", s.Name.Text), "")
+		if s.Name != "" && !l.shared.stashed[s.Name] {
+			l.add(s.At.Key("name"), Hint, "unread-stash", fmt.Sprintf("no expression reads the stash %q with GetFromStash", s.Name), "")
 		}
 	}
 	if w := n.Whitelist; w != nil && w.Reason == "" {
@@ -88,32 +88,29 @@ func (l *linter) checkNode(n *node) {
 	if n.Debug {
 		l.add(n.At.Key("debug"), Hint, "debug", "debug makes the rule slow and fills the log", "")
 	}
-	if n.At.Has("profiling") {
+	if n.Profiling {
 		l.add(n.At.Key("profiling"), Hint, "no-effect", "profiling has no effect any more", "leave it out")
 	}
 }
 
-func (l *linter) checkStatic(s *static) {
-	if m := s.Method.Text; m != "" && l.config.Deps.Methods[m] == nil {
-		l.add(s.Method.Pos, Warning, "unknown-method", fmt.Sprintf("there is no method %q: the static is left out", m),
+func (l *linter) checkStatic(s *parse.StaticDocument) {
+	if m := s.Method; m != "" && l.config.Deps.Methods[m] == nil {
+		l.add(s.At.Key("method"), Warning, "unknown-method", fmt.Sprintf("there is no method %q: the static is left out", m),
 			suggest(yamlpos.Nearest(m, maps.Keys(l.config.Deps.Methods))))
 	}
-	if t := s.Target.Text; t != "" && s.Method.Text == "" && s.field() == s.targetField() {
-		if err := parse.CheckTarget(t); err != nil {
-			l.add(s.Target.Pos, Warning, "unknown-target", err.Error()+": the static is left out", "")
+	if s.Target != "" && s.Method == "" && s.Parsed == "" && s.Meta == "" && s.Enriched == "" {
+		if err := parse.CheckTarget(s.Target); err != nil {
+			l.add(s.At.Key("target"), Warning, "unknown-target", err.Error()+": the static is left out", "")
 		}
 	}
 }
 
-// targetField is the field that target alone names.
-func (s *static) targetField() string { return (&static{Target: s.Target}).field() }
-
-func (l *linter) checkGrok(g *grokKey) {
-	expanded, fields, err := l.patterns.Expand(g.text())
-	if err != nil || g.text() == "" {
+func (l *linter) checkGrok(g *parse.GrokDocument) {
+	expanded, fields, err := l.patterns.Expand(pattern(g))
+	if err != nil || pattern(g) == "" {
 		return // loading says so
 	}
-	at := g.source().Pos
+	at := source(g).Pos
 	if len(fields) == 0 {
 		l.add(at, Warning, "no-capture", "a pattern that captures nothing never counts as a match",
 			"give a reference a field, such as %{DATA:text}")
@@ -123,27 +120,27 @@ func (l *linter) checkGrok(g *grokKey) {
 			l.add(at, Error, "never-matches", "the pattern matches no text: "+why, "")
 		}
 	}
-	if on := g.ApplyOn.Text; on != "" && on != "Line.Raw" && !l.shared.set["Parsed."+on] {
+	if on := g.ApplyOn; on != "" && on != "Line.Raw" && !l.shared.set["Parsed."+on] {
 		suggestion := l.shared.nearField("Parsed." + on)
 		if strings.Contains(on, ".") {
 			suggestion = "apply_on takes Line.Raw or the name of a parsed field; write others as expression"
 		}
-		l.add(g.ApplyOn.Pos, Warning, "unset-field", fmt.Sprintf("no rule sets evt.Parsed.%s, so that the pattern is never tried", on), suggestion)
+		l.add(g.At.Key("apply_on"), Warning, "unset-field", fmt.Sprintf("no rule sets evt.Parsed.%s, so that the pattern is never tried", on), suggestion)
 	}
 }
 
 // checkShadowed looks for patterns that are never tried because a sibling before them matches first.
-func (l *linter) checkShadowed(outer *node) {
+func (l *linter) checkShadowed(outer *parse.Document) {
 	if outer.OnSuccess.Text != "next_stage" {
 		return // all of them are tried
 	}
-	var before []*node
+	var before []*parse.Document
 	for i := range outer.Nodes {
 		n := &outer.Nodes[i]
 		for _, e := range before {
 			if l.shadows(e, n) {
-				l.add(n.Grok.source().Pos, Warning, "shadowed",
-					fmt.Sprintf("the pattern on line %d matches everything that this one matches, and comes first", e.Grok.source().Pos.Line),
+				l.add(source(n.Grok).Pos, Warning, "shadowed",
+					fmt.Sprintf("the pattern on line %d matches everything that this one matches, and comes first", source(e.Grok).Pos.Line),
 					"put this one before it")
 				break
 			}
@@ -153,14 +150,14 @@ func (l *linter) checkShadowed(outer *node) {
 }
 
 // shadows reports whether a node surely takes every event that a later sibling could take.
-func (l *linter) shadows(earlier, later *node) bool {
+func (l *linter) shadows(earlier, later *parse.Document) bool {
 	a, b := earlier.Grok, later.Grok
-	if a == nil || b == nil || a.text() == "" || b.text() == "" || earlier.Filter.Text != "" && earlier.Filter.Text != later.Filter.Text ||
-		a.ApplyOn.Text != b.ApplyOn.Text || a.Expression.Text != b.Expression.Text {
+	if a == nil || b == nil || pattern(a) == "" || pattern(b) == "" || earlier.Filter.Text != "" && earlier.Filter.Text != later.Filter.Text ||
+		a.ApplyOn != b.ApplyOn || a.Expression.Text != b.Expression.Text {
 		return false
 	}
-	x, fields, errX := l.patterns.Expand(a.text())
-	y, _, errY := l.patterns.Expand(b.text())
+	x, fields, errX := l.patterns.Expand(pattern(a))
+	y, _, errY := l.patterns.Expand(pattern(b))
 	if errX != nil || errY != nil || len(fields) == 0 {
 		return false
 	}
@@ -170,8 +167,8 @@ func (l *linter) shadows(earlier, later *node) bool {
 }
 
 // checkPatterns looks at the patterns that a node defines.
-func (l *linter) checkPatterns(n *node) {
-	for _, p := range n.Patterns {
+func (l *linter) checkPatterns(n *parse.Document) {
+	for _, p := range n.PatternSyntax {
 		if have := l.patterns.Text(p.Key.Text); have != "" && have != p.Value.Text {
 			l.add(p.Key.Pos, Warning, "redefined-pattern", fmt.Sprintf("pattern %s is defined before in another way, which stays", p.Key.Text),
 				"give it another name")
@@ -188,7 +185,7 @@ func (l *linter) checkPromotion(d *doc) {
 		return
 	}
 	promotes := false
-	d.parser.each(func(n, _ *node) { promotes = promotes || n.OnSuccess.Text == "next_stage" })
+	each(d.parser, func(n *parse.Document) { promotes = promotes || n.OnSuccess.Text == "next_stage" })
 	if !promotes && d.parser.Whitelist == nil {
 		l.add(d.Pos(), Hint, "no-next-stage",
 			fmt.Sprintf("no node sends lines on from %s: they are given up unless another parser of the stage takes them too", d.Stage),

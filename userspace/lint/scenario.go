@@ -6,13 +6,14 @@ import (
 	"strings"
 	"time"
 
+	"gabion/userspace/bucket"
 	"gabion/userspace/expr"
 )
 
 // queueLength is how conditions ask for the number of events.
 const queueLength = "len(queue.Queue)"
 
-func (l *linter) checkScenario(d *doc, s *scenario) {
+func (l *linter) checkScenario(d *doc, s *bucket.Document) {
 	l.checkExpressions(d)
 	l.checkUnused(s)
 	l.checkOverflow(s)
@@ -24,7 +25,7 @@ func (l *linter) checkScenario(d *doc, s *scenario) {
 }
 
 // checkUnused reports keys that have no effect for the type of the scenario.
-func (l *linter) checkUnused(s *scenario) {
+func (l *linter) checkUnused(s *bucket.Document) {
 	unused := map[string][]string{
 		"trigger":     {"leakspeed", "duration", "distinct", "cancel_on", "cache_size", "condition"},
 		"counter":     {"leakspeed"},
@@ -46,7 +47,7 @@ func (l *linter) checkUnused(s *scenario) {
 }
 
 // checkOverflow looks for buckets that can never overflow.
-func (l *linter) checkOverflow(s *scenario) {
+func (l *linter) checkOverflow(s *bucket.Document) {
 	cannot := func(key, format string, args ...any) {
 		l.add(s.At.Key(key), Error, "never-overflows", "the bucket can never overflow: "+fmt.Sprintf(format, args...), "")
 	}
@@ -63,8 +64,8 @@ func (l *linter) checkOverflow(s *scenario) {
 			l.add(s.CancelOn.Pos, Warning, "never-cancels", "no event that the filter takes can cancel the bucket: "+c.Text, "")
 		}
 	}
-	if n, ok := expr.AtLeast(s.Condition.Text, queueLength); ok && n > s.kept() {
-		cannot("condition", "condition wants %d events in the queue, which keeps %d", n, s.kept())
+	if n, ok := expr.AtLeast(s.Condition.Text, queueLength); ok && n > kept(s) {
+		cannot("condition", "condition wants %d events in the queue, which keeps %d", n, kept(s))
 	}
 }
 
@@ -74,7 +75,7 @@ func isNever(src string) bool {
 }
 
 // kept returns how many events the queue of a bucket holds.
-func (s *scenario) kept() int {
+func kept(s *bucket.Document) int {
 	const unbounded = 1000 // what a condition looks at
 	keep := s.Capacity
 	if keep < 0 {
@@ -87,7 +88,7 @@ func (s *scenario) kept() int {
 }
 
 // distinctValues returns how many values distinct can give for the events of one bucket at most.
-func (l *linter) distinctValues(s *scenario) (n int, what string, ok bool) {
+func (l *linter) distinctValues(s *bucket.Document) (n int, what string, ok bool) {
 	if same(s.Distinct.Text, s.GroupBy.Text) {
 		return 1, "it is what groupby gives", true
 	}
@@ -130,7 +131,7 @@ func same(a, b string) bool {
 const shortBlackhole = 10 * time.Second
 
 // checkKeys looks at the expressions that bring events together.
-func (l *linter) checkKeys(s *scenario) {
+func (l *linter) checkKeys(s *bucket.Document) {
 	for _, e := range []expression{{"groupby", s.GroupBy}, {"distinct", s.Distinct}} {
 		if e.text.Text == "" {
 			continue
@@ -152,18 +153,17 @@ func (l *linter) checkKeys(s *scenario) {
 }
 
 // checkLabels looks at what says whether an alert asks for a decision.
-func (l *linter) checkLabels(d *doc, s *scenario) {
-	switch {
-	case s.Labels == nil:
+func (l *linter) checkLabels(d *doc, s *bucket.Document) {
+	remediation, said := s.Labels["remediation"]
+	switch _, valid := remediation.(bool); {
+	case !s.At.Has("labels"):
 		l.add(d.Pos(), Warning, "no-labels", "scenario without labels: its alerts ask for no decision", "add labels: {remediation: true}, or false")
-	case !s.Labels.At.Has("remediation"):
+	case !said:
 		l.add(s.At.Key("labels"), Hint, "no-remediation", "labels do not say whether alerts ask for a decision: they do not",
 			"add remediation: true, or false")
-	default:
-		if _, ok := s.Labels.Remediation.(bool); !ok {
-			l.add(s.Labels.At.Key("remediation"), Warning, "no-remediation",
-				fmt.Sprintf("remediation is %v, which is no truth value and counts as false", s.Labels.Remediation), "write true or false, without quotes")
-		}
+	case !valid:
+		l.add(s.At.Key("labels"), Warning, "no-remediation",
+			fmt.Sprintf("remediation is %v, which is no truth value and counts as false", remediation), "write true or false, without quotes")
 	}
 }
 

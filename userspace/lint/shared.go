@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gabion/userspace/expr"
+	"gabion/userspace/parse"
 	"gabion/userspace/rules"
 	"gabion/userspace/yamlpos"
 )
@@ -57,8 +58,8 @@ func (l *linter) collect() {
 			continue
 		}
 		l.shared.parsers = l.shared.parsers || d.Kind == rules.Parser
-		d.parser.each(func(n, _ *node) {
-			for _, p := range n.Patterns {
+		each(d.parser, func(n *parse.Document) {
+			for _, p := range n.PatternSyntax {
 				l.shared.references(p.Value.Text)
 				_ = l.patterns.Add(p.Key.Text, p.Value.Text) // loading says what is wrong with it
 			}
@@ -100,39 +101,39 @@ func (l *linter) look(src string) *expr.Look {
 	return found
 }
 
-func (l *linter) collectNode(n *node) {
+func (l *linter) collectNode(n *parse.Document) {
 	if g := n.Grok; g != nil {
 		l.shared.references(g.Pattern.Text)
 		l.shared.used[g.Name.Text] = true
-		if g.ApplyOn.Text != "" {
-			l.shared.read["Parsed."+g.ApplyOn.Text] = true
+		if g.ApplyOn != "" {
+			l.shared.read["Parsed."+g.ApplyOn] = true
 		}
-		_, fields, _ := l.patterns.Expand(g.text())
+		_, fields, _ := l.patterns.Expand(pattern(g))
 		for _, f := range fields {
 			l.shared.sets("Parsed."+f, "", false)
 		}
 	}
 	for _, s := range n.Stash {
-		l.shared.stashes[s.Name.Text] = true
+		l.shared.stashes[s.Name] = true
 	}
-	for _, s := range n.all() {
+	for _, s := range statics(n) {
 		l.collectStatic(s)
 	}
 }
 
-func (l *linter) collectStatic(s *static) {
-	if s.Method.Text != "" {
-		for _, f := range methodFields()[s.Method.Text] {
+func (l *linter) collectStatic(s *parse.StaticDocument) {
+	if s.Method != "" {
+		for _, f := range methodFields()[s.Method] {
 			l.shared.sets("Enriched."+f, "", false)
 		}
 		return
 	}
-	name := s.field()
+	name := fieldOf(s)
 	if name == "" {
 		return
 	}
-	if s.Value.Text != "" {
-		l.shared.sets(name, s.Value.Text, true)
+	if s.Value != "" {
+		l.shared.sets(name, s.Value, true)
 		return
 	}
 	values, beginnings, known := expr.Outcomes(s.Expression.Text)
@@ -146,17 +147,17 @@ func (l *linter) collectStatic(s *static) {
 	l.shared.set[name] = true
 }
 
-// field returns the field that a static sets, "" for other places.
-func (s *static) field() string {
+// fieldOf returns the field that a static sets, "" for other places.
+func fieldOf(s *parse.StaticDocument) string {
 	switch {
-	case s.Parsed.Text != "":
-		return "Parsed." + s.Parsed.Text
-	case s.Meta.Text != "":
-		return "Meta." + s.Meta.Text
-	case s.Enriched.Text != "":
-		return "Enriched." + s.Enriched.Text
+	case s.Parsed != "":
+		return "Parsed." + s.Parsed
+	case s.Meta != "":
+		return "Meta." + s.Meta
+	case s.Enriched != "":
+		return "Enriched." + s.Enriched
 	}
-	path := strings.Split(strings.TrimPrefix(s.Target.Text, "evt."), ".")
+	path := strings.Split(strings.TrimPrefix(s.Target, "evt."), ".")
 	if len(path) < 2 {
 		return ""
 	}

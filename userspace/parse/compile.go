@@ -75,7 +75,7 @@ type compiler struct {
 
 // document compiles a whole document; nil when it is to be left out.
 func (c *compiler) document(doc *yamlpos.Document) *node {
-	var d document
+	var d Document
 	c.errs.Add(doc.Pos(), doc.Decode(&d))
 	decoded := len(c.errs) == 0
 	if c.stage == "" {
@@ -89,7 +89,7 @@ func (c *compiler) document(doc *yamlpos.Document) *node {
 }
 
 // node compiles a node and those below it, noting every fault on the way.
-func (c *compiler) node(d *document, parent *node) *node {
+func (c *compiler) node(d *Document, parent *node) *node {
 	n := &node{name: d.Name.Text, stage: c.stage, pos: d.At.Pos()}
 	if n.name == "" && parent != nil {
 		n.name = "child-" + parent.name

@@ -37,7 +37,7 @@ type grokStep struct {
 	number     int       // among the siblings
 }
 
-func (c *compiler) grok(d *grokDocument) *grokStep {
+func (c *compiler) grok(d *GrokDocument) *grokStep {
 	g := &grokStep{line: d.ApplyOn == "Line.Raw", applyOn: event.NewKey(d.ApplyOn)}
 	var err error
 	switch {

@@ -15,7 +15,7 @@ type stash struct {
 	key, value *expr.Program
 }
 
-func (c *compiler) stash(d *stashDocument) *stash {
+func (c *compiler) stash(d *StashDocument) *stash {
 	s := &stash{name: d.Name, key: c.stashExpression(d, d.Key, "key"), value: c.stashExpression(d, d.Value, "value")}
 	switch d.Strategy {
 	case "", "LRU", "LFU", "ARC":
@@ -34,7 +34,7 @@ func (c *compiler) stash(d *stashDocument) *stash {
 	return s
 }
 
-func (c *compiler) stashExpression(d *stashDocument, src yamlpos.Text, key string) *expr.Program {
+func (c *compiler) stashExpression(d *StashDocument, src yamlpos.Text, key string) *expr.Program {
 	if src.Text != "" {
 		return c.expression(src, expr.String)
 	}

@@ -20,7 +20,7 @@ type static struct {
 	always     bool // also set when the value is empty
 }
 
-func (c *compiler) statics(docs []staticDocument) []*static {
+func (c *compiler) statics(docs []StaticDocument) []*static {
 	var out []*static
 	for i := range docs {
 		out = append(out, c.static(&docs[i]))
@@ -28,7 +28,7 @@ func (c *compiler) statics(docs []staticDocument) []*static {
 	return out
 }
 
-func (c *compiler) static(d *staticDocument) *static {
+func (c *compiler) static(d *StaticDocument) *static {
 	s := &static{name: d.place(), value: d.Value, set: c.destination(d), always: d.Method == "ParseDate"}
 	switch {
 	case d.Value != "":
@@ -42,7 +42,7 @@ func (c *compiler) static(d *staticDocument) *static {
 }
 
 // destination returns what stores the static's value. The first key of this order counts.
-func (c *compiler) destination(d *staticDocument) func(*run, *node, string) {
+func (c *compiler) destination(d *StaticDocument) func(*run, *node, string) {
 	switch {
 	case d.Method != "":
 		return c.method(d)
@@ -63,7 +63,7 @@ func (c *compiler) destination(d *staticDocument) func(*run, *node, string) {
 }
 
 // place names where the static's value goes.
-func (d *staticDocument) place() string {
+func (d *StaticDocument) place() string {
 	switch {
 	case d.Method != "":
 		return "method " + d.Method
@@ -81,7 +81,7 @@ func (d *staticDocument) place() string {
 // is loaded.
 func ignore(*run, *node, string) {}
 
-func (c *compiler) method(d *staticDocument) func(*run, *node, string) {
+func (c *compiler) method(d *StaticDocument) func(*run, *node, string) {
 	call, ok := c.deps.Methods[d.Method]
 	if !ok {
 		c.deps.Log.Warn("unknown enrich method ignored", "method", d.Method, "file", d.At.Key("method").String())
@@ -96,7 +96,7 @@ func (r *run) enrich(n *node, call enrich.Method, value string) {
 	}
 }
 
-func (c *compiler) target(d *staticDocument) func(*run, *node, string) {
+func (c *compiler) target(d *StaticDocument) func(*run, *node, string) {
 	t, err := newTarget(d.Target)
 	if err != nil {
 		c.deps.Log.Warn("static with an invalid target ignored", "file", d.At.Key("target").String(), "err", err)

@@ -22,7 +22,7 @@ func (w *whitelist) hasEntries() bool {
 	return w != nil && len(w.addresses)+len(w.prefixes)+len(w.expressions) > 0
 }
 
-func (c *compiler) whitelist(d *whitelistDocument) *whitelist {
+func (c *compiler) whitelist(d *WhitelistDocument) *whitelist {
 	w := &whitelist{reason: d.Reason, addresses: map[netip.Addr]bool{}}
 	for _, t := range d.IP {
 		addr, err := netip.ParseAddr(t.Text)
