@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -179,36 +178,4 @@ func dumpState(dir, name string, s *hubtest.State) error {
 	}
 	w := bufio.NewWriter(f)
 	return errors.Join(s.Write(w), w.Flush(), f.Close())
-}
-
-// maxFailures is how many failed assertions of one test a table shows.
-const maxFailures = 20
-
-func printHubtest(w io.Writer, r *hubtest.Report) error {
-	var rows [][]string
-	for _, t := range r.NotPassed {
-		if len(t.Failures) == 0 {
-			rows = append(rows, []string{t.Test, string(t.Outcome), "", t.Reason, ""})
-		}
-		for i, f := range t.Failures {
-			if i == maxFailures {
-				rows = append(rows, []string{t.Test, string(t.Outcome), "", fmt.Sprintf("and %d more", len(t.Failures)-i), ""})
-				break
-			}
-			what, actual := f.Expected, f.Actual
-			switch {
-			case f.Error != "":
-				what, actual = f.Error, f.Assertion
-			case what == "":
-				what = f.Assertion
-			}
-			rows = append(rows, []string{t.Test, string(t.Outcome), f.File + ":" + strconv.Itoa(f.Line), what, actual})
-		}
-	}
-	if err := table(w, "Every test passed.", []string{"TEST", "RESULT", "ASSERTION", "EXPECTED", "ACTUAL"}, rows); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "\n%s: %d passed, %d failed, %d lack data; %s in %.1f s.\n",
-		count(uint64(r.Tests), "test"), r.Passed, r.Failed, r.MissingData, count(uint64(r.Assertions), "assertion"), r.Seconds)
-	return err
 }
