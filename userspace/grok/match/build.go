@@ -179,12 +179,48 @@ func (b *builder) loop(re *syntax.Regexp, next int) int {
 	f.bytes.add(&first)
 	at := b.newNode(node{op: opChoice}, f)
 	b.sure[at] = b.sure[next]
-	body := b.build(sub, at)
+	body := b.body(sub, at, next)
 	b.choose(at, b.order(re, body, next))
 	if atLeast == 1 {
 		return body
 	}
 	return at
+}
+
+// body builds what the loop at a node repeats. Of alternatives, a class that nothing else in or after the
+// loop can begin with is taken as often as it comes: to stop and go around would only lead to the same.
+func (b *builder) body(sub *syntax.Regexp, at, next int) int {
+	if sub.Op != syntax.OpAlternate {
+		return b.build(sub, at)
+	}
+	branches := make([]int, len(sub.Sub))
+	for i, alt := range sub.Sub {
+		if c := b.runs(sub.Sub, i, next); c != nil {
+			n := node{op: opSpan, set: &c.bytes, wide: c.wide, stop: c.excluded(), min: 1, max: -1, next: at}
+			branches[i] = b.newNode(n, &follow{bytes: c.bytes})
+		} else {
+			branches[i] = b.build(alt, at)
+		}
+	}
+	return b.choose(b.newNode(node{op: opChoice}, &follow{}), branches)
+}
+
+// runs returns the class of alternative i when neither another one nor next can begin with it.
+func (b *builder) runs(alternatives []*syntax.Regexp, i, next int) *class {
+	ranges, ok := single(alternatives[i])
+	if !ok {
+		return nil
+	}
+	c := b.shared.class(ranges)
+	if !c.byBytes() || c.bytes.meets(&b.follows[next].bytes) {
+		return nil
+	}
+	for j, other := range alternatives {
+		if bytes, empty := begins(other); j != i && (empty || c.bytes.meets(&bytes)) {
+			return nil
+		}
+	}
+	return c
 }
 
 // span builds the repetition of a class by bytes.

@@ -21,12 +21,11 @@ const (
 
 // dfa is a deterministic automaton over bytes. It is immutable.
 //
-// A state is the place of its row in table, so that a step is one addition and one load. State 0
-// is the dead one.
+// A state is the place of its row in table, so that a step is one addition and one load. A row
+// begins with when the state accepts; the next states by class follow. State 0 is the dead one.
 type dfa struct {
-	classOf [256]uint8
+	classOf [256]uint8 // from 1
 	table   []uint16
-	accepts []uint8 // by row number
 	stride  int
 	start   [2]uint16 // after another byte or at the start of the text, after a word byte
 }
@@ -224,17 +223,19 @@ func (b *dfaBuilder) close(insts []uint32, edge bool) (out []uint32, accepts boo
 // finish merges states that do the same and lays out the table.
 func (b *dfaBuilder) finish(starts [2]int) *dfa {
 	group, groups := b.minimize()
-	d := &dfa{classOf: b.classOf, stride: len(b.sample)}
+	d := &dfa{stride: 1 + len(b.sample)}
 	if groups*d.stride > maxTable {
 		return nil
 	}
+	for c, class := range b.classOf {
+		d.classOf[c] = 1 + class
+	}
 	d.table = make([]uint16, groups*d.stride)
-	d.accepts = make([]uint8, groups)
 	for id, s := range b.states {
-		row := group[id] * d.stride
-		d.accepts[group[id]] = s.accepts
+		row := d.table[group[id]*d.stride:]
+		row[0] = uint16(s.accepts)
 		for class, next := range s.next {
-			d.table[row+class] = uint16(group[next] * d.stride)
+			row[1+class] = uint16(group[next] * d.stride)
 		}
 	}
 	for i, id := range starts {

@@ -111,7 +111,7 @@ func (t *token) endNoted(text string, from int, states []uint16) (end, scanned i
 	end = -1
 	for s != 0 && states[i] != s {
 		states[i] = s
-		if d.accepts[int(s)/d.stride] != 0 && t.follow.at(text, i) && d.acceptsAt(s, text, i) {
+		if d.table[s] != 0 && t.follow.at(text, i) && d.acceptsAt(s, text, i) {
 			if end >= 0 {
 				clear(states[from : i+1]) // the ends are tried in another order
 				return endMany, i

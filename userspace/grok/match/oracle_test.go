@@ -113,6 +113,8 @@ func TestMatchesAsInTheStandardLibrary(t *testing.T) {
 		{"counts in automata", `(?:[0-9]{1,3}\.){3}[0-9]{1,3}(\.|:)`, []string{"192.0.2.1:", "1.2.3.4.5.", "1234.5.6.7:", "1.2.3:"}},
 		{"a token with several ends", `([0-9a-f:]+(?::[0-9]+)?)(:[0-9]+)x`, []string{"a:1:2x", "a:1x", "1:2", "1:2:3:4x"}},
 		{"a preferred end at the end", `from ((?:a|ab|abc)d?)`, []string{"from abcd", "from abd", "from a", "from x"}},
+		{"a class in a loop runs", `"((?:[^"\\]|\\.)*)"( x)?`, []string{`"a\"b" x`, `"é\\" x`, `"a`, `""`, "\"\xff\\\xff\" x"}},
+		{"a class in a loop that something else begins with", `(?:[ab]|a(:)|[^a]c)*(a?)`, []string{"aba:bc", "a:a", "éca", "ba"}},
 		{"what can never match", `a[^\x00-\x{10FFFF}]|b`, []string{"a", "b", ""}},
 		{"an empty expression", ``, []string{"", "a", "é"}},
 	} {

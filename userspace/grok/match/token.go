@@ -35,9 +35,9 @@ func fitEnds(d *dfa, f *follow) ends {
 	for b := range 256 {
 		bits[d.classOf[b]] = before(byte(b))
 	}
-	for row, accepts := range d.accepts {
-		for class := range d.stride {
-			if possible[class] && accepts&bits[class] != 0 && d.table[row*d.stride+class] != 0 {
+	for row := 0; row < len(d.table); row += d.stride {
+		for class := 1; class < d.stride; class++ {
+			if possible[class] && uint8(d.table[row])&bits[class] != 0 && d.table[row+class] != 0 {
 				return endSearch
 			}
 		}
@@ -62,7 +62,7 @@ func (d *dfa) begins(next *follow) *follow {
 				f.bytes[b] = true
 			}
 		}
-		if d.accepts[int(s)/d.stride] != 0 {
+		if d.table[s] != 0 {
 			f.add(next)
 		}
 	}
@@ -91,7 +91,7 @@ func (d *dfa) run(text string, i int) (int, uint16) {
 
 // acceptsAt says whether a match may end at i in state s.
 func (d *dfa) acceptsAt(s uint16, text string, i int) bool {
-	accepts := d.accepts[int(s)/d.stride]
+	accepts := uint8(d.table[s])
 	if accepts == 0 || accepts == beforeWord|beforeOther {
 		return accepts != 0
 	}
@@ -113,7 +113,7 @@ func (t *token) end(text string, i int) (end, scanned int) {
 	}
 	d, s, end := t.dfa, t.dfa.from(text, i), -1
 	for {
-		if d.accepts[int(s)/d.stride] != 0 && t.follow.at(text, i) && d.acceptsAt(s, text, i) {
+		if d.table[s] != 0 && t.follow.at(text, i) && d.acceptsAt(s, text, i) {
 			if end >= 0 && t.ends == endSearch {
 				return endMany, i
 			}
