@@ -22,6 +22,7 @@ type patterns struct {
 	list   []*regexp.Regexp
 	words  *search.Words
 	owners [][]int32 // by word: the patterns that need it
+	plain  [][]plain // by word: the patterns that are hardly more than it
 	always []int32   // patterns without a word
 
 	seed    maphash.Seed
@@ -31,24 +32,32 @@ type patterns struct {
 func newPatterns(list []*regexp.Regexp) *patterns {
 	p := &patterns{list: list, seed: maphash.MakeSeed(), results: recent.New[uint64, bool](rememberedTexts)}
 	var words []string
-	owners := map[string][]int32{}
+	numbers := map[string]int{}
+	number := func(word string) int {
+		n, ok := numbers[word]
+		if !ok {
+			n = len(words)
+			numbers[word] = n
+			words, p.owners, p.plain = append(words, word), append(p.owners, nil), append(p.plain, nil)
+		}
+		return n
+	}
 	for i, re := range list {
+		if pl, ok := plainPattern(re.String()); ok {
+			n := number(lower(pl.word))
+			p.plain[n] = append(p.plain[n], pl)
+			continue
+		}
 		needed := neededWords(re.String())
 		if len(needed) == 0 {
 			p.always = append(p.always, int32(i))
 		}
 		for _, word := range needed {
-			if owners[word] == nil {
-				words = append(words, word)
-			}
-			owners[word] = append(owners[word], int32(i))
+			n := number(word)
+			p.owners[n] = append(p.owners[n], int32(i))
 		}
 	}
 	p.words = search.New(words, true)
-	p.owners = make([][]int32, len(words))
-	for i, word := range words {
-		p.owners[i] = owners[word]
-	}
 	return p
 }
 
@@ -71,7 +80,12 @@ func (p *patterns) search(text string) bool {
 	}
 	tried := make([]bool, len(p.owners))
 	match := false
-	p.words.Each(text, func(word int) bool {
+	p.words.Each(text, func(word, end int) bool {
+		for i := range p.plain[word] {
+			if match = p.plain[word][i].matches(text, end); match {
+				return false
+			}
+		}
 		if tried[word] {
 			return true
 		}
@@ -155,12 +169,17 @@ func surePart(re *syntax.Regexp) string {
 		}
 		at = end + 1
 	}
+	return lower(best)
+}
+
+// lower changes A to Z, and nothing else.
+func lower(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
 			return r + 'a' - 'A'
 		}
 		return r
-	}, best)
+	}, s)
 }
 
 // sure reports whether a rune of a pattern stands for its own bytes, or for the two cases of a letter

@@ -46,10 +46,11 @@ func TestNeededWords(t *testing.T) {
 }
 
 func TestPatternsMatchAsOneByOne(t *testing.T) {
-	p := mustPatterns(t, `\bGoodBot\b`, `(?i)sqlmap|nikto`, `^$`, `[0-9]{5}`)
+	p := mustPatterns(t, `\bGoodBot\b`, `(?i)sqlmap|nikto`, `^$`, `[0-9]{5}`, `\b/x`, `(?i)y/\b`)
 	for text, want := range map[string]bool{
 		"GoodBot/1.0": true, "goodbot/1.0": false, "xGoodBot GoodBot": true, "xGoodBot": false, "NIKTO": true,
 		"SQLMAP/1": true, "": true, "a": false, "a12345": true, "a1234": false, "GoodBo": false,
+		"GoodBotGoodBot GoodBot": true, "a/x": true, "/x": false, "Y/1": true, "y/": false, "y/.": false, "goodbotGOODBOT": false,
 	} {
 		for range 2 { // the second time from memory
 			if got := p.match(text); got != want {
@@ -72,6 +73,7 @@ func TestRememberedResultsAreBounded(t *testing.T) {
 func FuzzPatterns(f *testing.F) {
 	f.Add(`\bab\b`+"\n(?i)sK\n[x-z]+a", "\u017f\u212a ab zA")
 	f.Add("a\uFFFDb", "a\xffb")
+	f.Add("\\bé\\b\n(?i)/a\\b\n\\b_", "xé éa /A_ _")
 	f.Add("(foo|bar){2,}x?\n(?s).bot", "barfoo robot")
 	f.Fuzz(func(t *testing.T, list, text string) {
 		var compiled []*regexp.Regexp

@@ -254,10 +254,10 @@ func (w *Words) First(text string) int {
 	return int(best)
 }
 
-// Each calls found with the numbers of the words that the text contains, until it returns false.
-// Words that end at one place come longest first; a word that occurs twice comes twice. Of equal
-// words the first comes, and the empty word does not.
-func (w *Words) Each(text string, found func(word int) bool) {
+// Each calls found with the numbers of the words that the text contains and where they end, until it
+// returns false. Words that end at one place come longest first; a word that occurs twice comes
+// twice. Of equal words the first comes, and the empty word does not.
+func (w *Words) Each(text string, found func(word, end int) bool) {
 	at := int32(0)
 	for i := 0; i < len(text); i++ {
 		if at == 0 {
@@ -267,7 +267,7 @@ func (w *Words) Each(text string, found func(word int) bool) {
 		}
 		at = w.next(at, text[i])
 		for out := w.out[at]; out != none; out = w.out[w.states[out].fail] {
-			if !found(int(w.states[out].word)) {
+			if !found(int(w.states[out].word), i+1) {
 				return
 			}
 		}

@@ -40,11 +40,11 @@ func TestFirstTakesTheLeftmostAndThenTheFirstGiven(t *testing.T) {
 
 func TestEachFindsWordsInWords(t *testing.T) {
 	var got []int
-	New([]string{"he", "she", "hers", "his", "e"}, false).Each("ushers", func(word int) bool {
-		got = append(got, word)
+	New([]string{"he", "she", "hers", "his", "e"}, false).Each("ushers", func(word, end int) bool {
+		got = append(got, word, end)
 		return true
 	})
-	if want := []int{1, 0, 4, 2}; !slices.Equal(got, want) {
+	if want := []int{1, 4, 0, 4, 4, 4, 2, 6}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -123,7 +123,10 @@ func FuzzWords(f *testing.F) {
 			t.Errorf("First(%q) of %q = %d, want %d", text, words, got, want)
 		}
 		found := map[string]bool{}
-		w.Each(text, func(word int) bool {
+		w.Each(text, func(word, end int) bool {
+			if !strings.HasSuffix(text[:end], words[word]) {
+				t.Errorf("Each(%q) says that %q ends at %d", text, words[word], end)
+			}
 			found[words[word]] = true
 			return true
 		})
