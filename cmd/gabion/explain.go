@@ -55,7 +55,7 @@ counted; --all lists them, each with the part of its filter that is not true.`,
 }
 
 func (a *app) explain(ctx context.Context, f *explainFlags, what string) error {
-	in, err := a.lines(what)
+	in, name, err := a.lines(what)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (a *app) explain(ctx context.Context, f *explainFlags, what string) error {
 	}
 	x := explain.New(explain.Config{
 		Rules: book.Rules, Profiles: book.Profiles, Compiler: book.Compiler, Now: a.now, Log: log,
-		Labels: labels, File: in.name, Live: f.live, All: f.all || f.only != "", Stuck: f.failing || f.only != "",
+		Labels: labels, File: name, Live: f.live, All: f.all || f.only != "", Stuck: f.failing || f.only != "",
 	})
 	defer x.Close()
 	if f.only != "" && !x.Has(f.only) {
@@ -121,25 +121,19 @@ func (a *app) showLine(line *explain.Line, failing bool) error {
 	return err
 }
 
-// namedReader is an input with the name that rules see.
-type namedReader struct {
-	io.ReadCloser
-	name string
-}
-
-// lines opens what an argument means: standard input, a file, or the line that it is.
-func (a *app) lines(what string) (namedReader, error) {
-	if what == "-" {
-		return namedReader{io.NopCloser(a.stdin), "-"}, nil
+// lines opens what an argument means: standard input, a file, or the line that it is. The name is
+// that which rules see.
+func (a *app) lines(what string) (in io.ReadCloser, name string, err error) {
+	looksLikeLine := strings.ContainsAny(what, " \t{")
+	if _, err := os.Stat(what); what != "-" && err != nil && looksLikeLine {
+		return io.NopCloser(strings.NewReader(what)), "-", nil
+	} else if what != "-" && errors.Is(err, fs.ErrNotExist) {
+		return nil, "", fmt.Errorf("there is no file %s, and a log line would hold blanks", what)
 	}
-	f, err := os.Open(what)
-	switch {
-	case err == nil:
-		return namedReader{f, what}, nil
-	case errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(what, " \t{"):
-		return namedReader{}, fmt.Errorf("there is no file %s, and a log line would hold blanks", what)
-	case errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(what, " \t{"):
-		return namedReader{io.NopCloser(strings.NewReader(what)), "-"}, nil
+	log, err := newLogInput(a, []string{what})
+	if err != nil {
+		return nil, "", err
 	}
-	return namedReader{}, fmt.Errorf("read log: %w", err)
+	log.wanted = false // what is explained shows how far it is
+	return log, what, nil
 }

@@ -89,7 +89,7 @@ then.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.allowlist, "allowlist", "", "file of addresses and prefixes that must not be hit")
 	flags.IntVar(&f.top, "top", 10, "number of sources in each ranking")
-	flags.BoolVar(&f.list, "list", false, fmt.Sprintf("list all decisions (default when there are at most %d)", fewDecisions))
+	flags.BoolVar(&f.list, "list", false, fmt.Sprintf("list all alerts and decisions (default when there are at most %d)", fewDecisions))
 	return cmd
 }
 
@@ -174,7 +174,7 @@ func printReplay(w io.Writer, r *replayed, allow *review.Allowlist, list bool) e
 	if list || len(r.Decisions) <= fewDecisions {
 		p.decisions(r.Decisions)
 	} else {
-		fmt.Fprintf(w, "%s: --list lists them.\n", plural(len(r.Decisions), "decision"))
+		fmt.Fprintf(w, "%s and %s: --list lists them.\n", count(r.Totals.Alerts, "alert"), count(r.Totals.Decisions, "decision"))
 	}
 	if len(r.Decisions) > 1 {
 		p.timeline(r.Review)

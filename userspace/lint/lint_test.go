@@ -240,6 +240,9 @@ func TestFindingsOfParsers(t *testing.T) {
 		{"a stash that nobody reads", head + "stash: [{name: seen, key: evt.Parsed.user, value: evt.Parsed.ip, ttl: 1m}]\n" + tail, []string{
 			`3:10 hint unread-stash: no expression reads the stash "seen" with GetFromStash`,
 		}},
+		{"a whitelist that matches nothing", head + "whitelist: {reason: r, expression: [\"Lower(evt.Meta.user) == 'ROOT'\"]}\n", []string{
+			`3:38 error never-true: whitelist is never true: Lower gives no capital letters, but "ROOT" holds some`,
+		}},
 		{"a whitelist without a reason", head + "whitelist: {ip: [192.0.2.1]}\n", []string{
 			"3:12 hint no-reason: whitelist without a reason: say in reason why such lines are harmless",
 		}},

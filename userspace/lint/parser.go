@@ -31,7 +31,7 @@ func (l *linter) checkParser(d *doc) {
 func (l *linter) checkExpressions(d *doc) {
 	for _, e := range d.expressions() {
 		switch e.key {
-		case "filter", "condition", "overflow_filter", "cancel_on":
+		case "filter", "condition", "overflow_filter", "cancel_on", "whitelist", "bayesian_conditions":
 			if c, never := expr.Never(e.text.Text); never {
 				l.add(e.text.At(c.At), Error, "never-true", e.key+" is never true: "+c.Text, "")
 			}
