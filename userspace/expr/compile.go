@@ -70,6 +70,8 @@ type Function struct {
 	// to in a certain way: or rather, relates to what of makes of the line, which may fail. It is nil
 	// for other helpers.
 	Lines func(name string, how Relation, of func(line string) (string, bool)) LineSearch
+	// Within says that the helper tells whether an address is in a range, both given as text.
+	Within bool
 
 	onQueue any // what Call does, given the queue itself instead of its view
 }
@@ -91,7 +93,7 @@ func NewCompiler(functions ...Function) *Compiler {
 	}
 	for _, f := range functions {
 		c.functions = append(c.functions, expr.Function(f.Name, f.Call, f.Types...))
-		c.helpers[f.Name] = closure.Helper{Call: f.Call, Typed: f.Typed, WithLast: f.WithLast, Pure: f.Pure, Lines: f.Lines, OnQueue: f.onQueue}
+		c.helpers[f.Name] = closure.Helper{Call: f.Call, Typed: f.Typed, WithLast: f.WithLast, Pure: f.Pure, Lines: f.Lines, Within: f.Within, OnQueue: f.onQueue}
 	}
 	return c
 }

@@ -203,9 +203,9 @@ func differ(p *expr.Program, w *world) string {
 
 func differCompiler() *expr.Compiler {
 	lib := exprlib.New(exprlib.Deps{Now: func() time.Time { return time.Unix(1e9, 0).UTC() }, Data: fstest.MapFS{
-		"words.txt": {Data: []byte("x\nYWI=\nab\nx/y\n")}, "rows.json": {Data: []byte(`{"uri":"x","cve":"y"}` + "\n" + `{"uri":"","cve":"z"}` + "\n" + `{"uri":"b"}`)},
+		"words.txt": {Data: []byte("x\nYWI=\nab\nx/y\n")}, "nets.txt": {Data: []byte("192.0.2.0/24\n2001:db8::/32\nnone\n")}, "rows.json": {Data: []byte(`{"uri":"x","cve":"y"}` + "\n" + `{"uri":"","cve":"z"}` + "\n" + `{"uri":"b"}`)},
 	}})
-	lib.LoadDeclared([]ruledoc.DataFile{{DestFile: "words.txt", Type: "string"}, {DestFile: "rows.json", Type: "string"}})
+	lib.LoadDeclared([]ruledoc.DataFile{{DestFile: "words.txt", Type: "string"}, {DestFile: "nets.txt", Type: "string"}, {DestFile: "rows.json", Type: "string"}})
 	return expr.NewCompiler(append(lib.Functions(), expr.Function{
 		Name: "Boom", Types: []any{new(func(string) bool)}, Call: func(args ...any) (any, error) { return args[3], nil },
 	})...)

@@ -34,6 +34,7 @@ const (
 	Contains  = closure.Contains
 	HasPrefix = closure.HasPrefix
 	HasSuffix = closure.HasSuffix
+	Within    = closure.Within
 )
 
 // LineSearch looks for a line that a text relates to without walking the lines.

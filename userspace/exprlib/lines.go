@@ -32,6 +32,7 @@ type lineIndex struct {
 	words   *search.Words
 	set     map[string]bool
 	lengths []int // of the texts in set, ascending
+	ranges  *ranges
 }
 
 // Empty implements expr.LineSearch.
@@ -45,6 +46,8 @@ func (s *lineSearch) Find(text string) (found, known bool) {
 		return false, false
 	case x.words != nil:
 		return x.words.First(text) >= 0, true
+	case x.ranges != nil:
+		return x.ranges.contains(text), true
 	case s.how == expr.Equals:
 		return x.set[text], true
 	}
@@ -83,8 +86,12 @@ func (s *lineSearch) prepare(lines []string) *lineIndex {
 			return x
 		}
 	}
-	if s.how == expr.Contains {
+	switch s.how {
+	case expr.Contains:
 		x.words = search.New(made, false)
+		return x
+	case expr.Within:
+		x.ranges = newRanges(made)
 		return x
 	}
 	x.set = make(map[string]bool, len(made))

@@ -41,6 +41,32 @@ func TestASearchRelatesTextsToLines(t *testing.T) {
 	}
 }
 
+func TestASearchOfRangesSaysWhatIpInRangeSays(t *testing.T) {
+	nets := []string{
+		"192.0.2.0/24", "198.51.100.7/32", "203.0.113.77/25", "::ffff:198.51.100.128/121", "2001:db8::/33", "2001:db8:8000::1/128", "192.0.2.9", "nonsense", "10.0.0.0/33",
+	}
+	s := loadedLines(t, strings.Join(nets, "\n")).withLines(expr.Function{}).Lines("f", expr.Within, func(line string) (string, bool) { return line, true })
+	yes := 0
+	for _, ip := range []string{
+		"192.0.2.1", "192.0.3.1", "198.51.100.7", "198.51.100.8", "198.51.100.200", "203.0.113.1", "203.0.113.200", "::ffff:192.0.2.1", "2001:db8::1",
+		"2001:db8:7fff::1", "2001:db8:8000::1", "2001:db8:8000::2", "2001:db8::1%eth0", "::", "0.0.0.0", "", "text", "192.0.2.1/32",
+	} {
+		want := false
+		for _, net := range nets {
+			want = want || inRange(net)(ip)
+		}
+		if want {
+			yes++
+		}
+		if found, known := s.Find(ip); found != want || !known {
+			t.Errorf("%q is found: %v, %v; want %v", ip, found, known, want)
+		}
+	}
+	if yes < 7 {
+		t.Errorf("only %d addresses are in a range: the test proves little", yes)
+	}
+}
+
 func TestASearchWithoutLinesIsEmpty(t *testing.T) {
 	l := New(Deps{Data: fstest.MapFS{"late": {Data: []byte("x")}}})
 	s := l.withLines(expr.Function{}).Lines("late", expr.Contains, func(line string) (string, bool) { return line, true })

@@ -26,11 +26,12 @@ type Options struct {
 type Helper struct {
 	Call func(args ...any) (any, error)
 
-	// Typed, WithLast, Pure and Lines are those of the helper's expr.Function.
+	// Typed, WithLast, Pure, Lines and Within are those of the helper's expr.Function.
 	Typed    any
 	WithLast any
 	Pure     bool
 	Lines    func(name string, how Relation, of func(line string) (string, bool)) LineSearch
+	Within   bool
 
 	// OnQueue is the helper as a function of the variable queue and of constant numbers; nil for
 	// most helpers.

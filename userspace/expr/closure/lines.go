@@ -11,6 +11,7 @@ const (
 	Contains
 	HasPrefix
 	HasSuffix
+	Within // an address, in the range that a line writes
 )
 
 // LineSearch looks for a line that a text relates to without walking the lines.
@@ -26,9 +27,10 @@ type LineSearch interface {
 //
 //	any(File("x"), {Upper(evt.Parsed.args) contains Upper(#)})
 //	any(File("x"), {evt.Meta.path contains # or evt.Parsed.agent contains #})
+//	any(File("x"), {len(#) > 0 && IpInRange(evt.Meta.source_ip, #)})
 //	any(File("x"), {evt.Meta.path contains JsonExtract(#, "uri") ? ... : false})
 //
-// The first two are answered by searches, the third begins to walk when the search has found
+// All but the last are answered by searches, the last begins to walk when the search has found
 // something. It is nil for others.
 func (c *compiler) anyLine(n *ast.BuiltinNode, s int, walk func(*Vars) bool) func(*Vars) bool {
 	name, h := c.lines(n.Arguments[0])
@@ -77,13 +79,8 @@ type lineSearch struct {
 // lineSearch prepares the search for a relation, when it has the form of one. Where it is one of
 // several, what it asks about must not fail: the machine may ask before the line that another wants.
 func (c *compiler) lineSearch(n ast.Node, name string, h Helper, s int, several bool) (lineSearch, bool) {
-	b, ok := n.(*ast.BinaryNode)
-	if !ok {
-		return lineSearch{}, false
-	}
-	how, ok := map[string]Relation{"==": Equals, "contains": Contains, "startsWith": HasPrefix, "endsWith": HasSuffix}[b.Operator]
-	with, of := b.Left, b.Right
-	if how == Equals && c.reads(with, true) {
+	how, with, of, ok := c.relation(n)
+	if how == Equals && ok && c.reads(with, true) {
 		with, of = of, with
 	}
 	if !ok || !c.reads(with, false) || !c.reads(of, true) || several && !c.sure(with) {
@@ -94,6 +91,39 @@ func (c *compiler) lineSearch(n ast.Node, name string, h Helper, s int, several 
 		return lineSearch{}, false
 	}
 	return lineSearch{h.Lines(name, how, func(line string) (string, bool) { return ofLine(made.text, s, line) }), asked.text}, true
+}
+
+// relation takes a relation apart: what is asked about, and what is made of the line. A line is never
+// empty, so that being asked whether it is says nothing.
+func (c *compiler) relation(n ast.Node) (how Relation, with, of ast.Node, ok bool) {
+	switch n := n.(type) {
+	case *ast.BinaryNode:
+		if isAnd(n.Operator) && isNotEmpty(n.Left) {
+			return c.relation(n.Right)
+		}
+		how, ok = map[string]Relation{"==": Equals, "contains": Contains, "startsWith": HasPrefix, "endsWith": HasSuffix}[n.Operator]
+		return how, n.Left, n.Right, ok
+	case *ast.CallNode:
+		if callee, ok := n.Callee.(*ast.IdentifierNode); ok && len(n.Arguments) == 2 && c.opts.Helpers[callee.Value].Within {
+			return Within, n.Arguments[0], n.Arguments[1], true
+		}
+	}
+	return 0, nil, nil, false
+}
+
+// isNotEmpty recognises len(#) > 0.
+func isNotEmpty(n ast.Node) bool {
+	b, ok := n.(*ast.BinaryNode)
+	if !ok || b.Operator != ">" {
+		return false
+	}
+	length, okLeft := b.Left.(*ast.BuiltinNode)
+	zero, okRight := b.Right.(*ast.IntegerNode)
+	if !okLeft || !okRight || length.Name != "len" || len(length.Arguments) != 1 || zero.Value != 0 {
+		return false
+	}
+	item, ok := length.Arguments[0].(*ast.PointerNode)
+	return ok && item.Name == ""
 }
 
 // sure reports whether a text that is read cannot fail to be.
