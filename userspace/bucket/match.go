@@ -65,6 +65,10 @@ func NewOffer(evt *event.Event, t time.Time) *Offer {
 	return &Offer{event: evt, time: t, vars: &expr.Vars{Event: evt}}
 }
 
+// Narrow takes those scenarios out of a selection whose filters need a word that the event does not
+// have.
+func (o *Offer) Narrow(x *expr.Needs, s expr.Selection) { x.Narrow(o.vars, s) }
+
 // pack returns what records keep of the event. Several shards may ask at once: they get the same
 // text.
 func (o *Offer) pack(names *Names) *string {

@@ -16,7 +16,8 @@ type ruleset struct {
 	set       *rules.Set
 	profiles  *profile.Profiles
 	rules     []*scenarioRule
-	index     *expr.Index     // of rules
+	index     *expr.Index // of rules
+	needs     *expr.Needs
 	numbers   map[uint64]bool // of the scenarios' definitions
 	serial    bool            // parsers remember events: batches are parsed one after the other
 	timed     bool            // some bucket overflows when its time is over
@@ -60,15 +61,16 @@ func newRuleset(set *rules.Set, profiles *profile.Profiles, old *ruleset) *rules
 		parsers: counters("parsers"), post: counters("postoverflows"), profile: counters("profiles"),
 	}
 	var requires [][]expr.Condition
+	var filters []*expr.Program
 	feeds := false
 	for i, s := range set.Scenarios {
 		r.rules = append(r.rules, &scenarioRule{Scenario: s, place: i, count: counters(s.Name)})
-		requires = append(requires, s.Requires())
+		requires, filters = append(requires, s.Requires()), append(filters, s.Filter())
 		r.numbers[s.Number()] = true
 		r.timed = r.timed || s.Timed()
 		feeds = feeds || s.Reprocess
 	}
-	r.index = expr.NewIndex(requires)
+	r.index, r.needs = expr.NewIndex(requires), expr.NewNeeds(filters)
 	wants := r.index.Select(&event.Event{}, nil).Next(0) >= 0 // an overflow has no fields of its own
 	r.feedsBack = feeds && wants
 	return r

@@ -141,7 +141,8 @@ func (w *worker) offer(j *job, evt *event.Event, at position) {
 		return
 	}
 	e, offer := w.engine, j.room.Offer(evt, when)
-	for ; place >= 0; place = w.chosen.Next(place + 1) {
+	offer.Narrow(w.rules.needs, w.chosen)
+	for place = w.chosen.Next(place); place >= 0; place = w.chosen.Next(place + 1) {
 		rule := w.rules.rules[place]
 		w.events[place]++
 		began := w.sampler.begin(e.config.Now)

@@ -83,13 +83,14 @@ type Compiler struct {
 	helpers   map[string]closure.Helper
 	frames    *sync.Pool
 	memos     *closure.Memos
+	subjects  *sync.Map // *Program by its text: what rules search for words
 }
 
 // NewCompiler returns a compiler for expressions that call the given helpers.
 func NewCompiler(functions ...Function) *Compiler {
 	c := &Compiler{
 		helpers: map[string]closure.Helper{}, frames: &sync.Pool{New: func() any { return newFrame() }},
-		memos: new(closure.Memos),
+		memos: new(closure.Memos), subjects: new(sync.Map),
 	}
 	for _, f := range functions {
 		c.functions = append(c.functions, expr.Function(f.Name, f.Call, f.Types...))
@@ -117,7 +118,10 @@ func (c *Compiler) Compile(src yamlpos.Text, env Env, want Kind) (*Program, erro
 	p.stores = env != EnvProfile && strings.Contains(src.Text, "Unmarshaled")
 	c.native(p)
 	if want == Bool {
-		p.requires, p.complete = requires(tree)
+		p.requires, p.complete = requires(tree, c.helpers)
+	}
+	if want == Bool && env == EnvEvent {
+		p.words = c.words(tree, c.helpers)
 	}
 	return p, nil
 }

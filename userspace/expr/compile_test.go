@@ -100,6 +100,6 @@ func FuzzCompile(f *testing.F) {
 			return
 		}
 		_, _ = p.Value(testVars())
-		requires(parse(src))
+		requires(parse(src), nil)
 	})
 }

@@ -245,6 +245,50 @@ func TestClosuresDoWhatTheMachineDoes(t *testing.T) {
 	}
 }
 
+// TestWhatAnIndexLeavesOutIsFalse checks the promises of Requires and of Needs: who is left out would
+// have been false, without an error and without an effect.
+func TestWhatAnIndexLeavesOutIsFalse(t *testing.T) {
+	c := differCompiler()
+	out, asked := 0, 0
+	for _, src := range slices.Concat(expressions, filters) {
+		p, err := c.Compile(source(src), expr.EnvEvent, expr.Bool)
+		if err != nil {
+			continue
+		}
+		out, asked = out+mustLeaveOut(t, p), asked+leftOutWorlds
+	}
+	if out < asked/50 {
+		t.Errorf("%d of %d are left out: this tests nothing", out, asked)
+	}
+}
+
+const leftOutWorlds = 60
+
+// mustLeaveOut checks an expression in many worlds and returns how often it is left out.
+func mustLeaveOut(t *testing.T, p *expr.Program) (out int) {
+	t.Helper()
+	index, needs := expr.NewIndex([][]expr.Condition{p.Requires()}), expr.NewNeeds([]*expr.Program{p})
+	for seed := range uint64(leftOutWorlds) {
+		w := &world{seed: seed, hints: hintsOf(p.Source())}
+		v := w.vars()
+		if v.Event == nil {
+			continue
+		}
+		s := index.Select(v.Event, nil)
+		needs.Narrow(v, s)
+		if s.Next(0) == 0 {
+			continue
+		}
+		out++
+		v = w.vars()
+		if ok, err := p.Bool(v); ok || err != nil || effects(v) != effects(w.vars()) {
+			t.Errorf("%s\nin world %d: left out, but gives %v, %v", p.Source(), seed, ok, err)
+			break
+		}
+	}
+	return out
+}
+
 // FuzzClosures looks for expressions that closures and the machine do not agree on.
 func FuzzClosures(f *testing.F) {
 	for _, src := range expressions {
@@ -295,6 +339,9 @@ func TestTheHubsExpressions(t *testing.T) {
 			continue
 		}
 		compiled += e.count
+		if e.want == expr.Bool && e.env == expr.EnvEvent {
+			mustLeaveOut(t, p)
+		}
 		for seed := range uint64(20) {
 			if diff := differ(p, &world{seed: seed, hints: hintsOf(e.text)}); diff != "" {
 				t.Errorf("%s\nin world %d: %s", e.text, seed, diff)

@@ -28,6 +28,7 @@ type Program struct {
 	stores   bool // may hand evt.Unmarshaled to a helper that stores into it
 	requires []Condition
 	complete bool // there is nothing else in it
+	words    []word
 	reads    reads
 	frames   *sync.Pool
 }

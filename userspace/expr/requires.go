@@ -6,6 +6,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 
 	"gabion/userspace/event"
+	"gabion/userspace/expr/closure"
 )
 
 // Condition says that a field of the event must have one of some values: evt.Meta.log_type in
@@ -60,25 +61,13 @@ func fieldsOf(evt *event.Event, in string) *event.Fields {
 	return &evt.Parsed
 }
 
-// requires finds the conditions among the operands of the outermost && of an expression, and whether
-// there is nothing else in it. It stops at the first operand that could fail or have an effect: what
-// follows must still be reached.
-func requires(tree ast.Node) (out []Condition, all bool) {
+// requires finds the conditions that must hold for an expression to be true, and whether there is
+// nothing else in it.
+func requires(tree ast.Node, helpers map[string]closure.Helper) (out []Condition, all bool) {
 	if tree == nil {
 		return nil, false
 	}
-	all = true
-	for _, operand := range conjuncts(tree, nil) {
-		if c, ok := condition(operand); ok {
-			out = append(out, c)
-			continue
-		}
-		all = false
-		if typeOf(operand) != boolean {
-			break
-		}
-	}
-	return out, all
+	return newImplied(helpers).conditions(tree)
 }
 
 // conjuncts returns the operands of &&, also where it is written as "a ? b : false".
@@ -165,103 +154,4 @@ func eventPath(n ast.Node) ([]string, bool) {
 		return append(path, name.Value), ok
 	}
 	return nil, false
-}
-
-// safeType is the type of an expression that can neither fail nor have an effect.
-type safeType int
-
-const (
-	notSafe safeType = iota
-	boolean
-	text
-)
-
-// typeOf recognises comparisons of the event's text fields with constants and their combinations.
-// Everything else counts as not safe.
-func typeOf(n ast.Node) safeType {
-	switch n := n.(type) {
-	case *ast.StringNode:
-		return text
-	case *ast.BoolNode:
-		return boolean
-	case *ast.MemberNode:
-		return typeOfField(n)
-	case *ast.UnaryNode:
-		if (n.Operator == "!" || n.Operator == "not") && typeOf(n.Node) == boolean {
-			return boolean
-		}
-	case *ast.BinaryNode:
-		return typeOfBinary(n)
-	}
-	return notSafe
-}
-
-func typeOfField(n ast.Node) safeType {
-	path, ok := eventPath(n)
-	if !ok {
-		return notSafe
-	}
-	switch len(path) {
-	case 1:
-		switch path[0] {
-		case "Stage", "StrTime", "StrTimeFormat", "MarshaledTime", "WhitelistReason":
-			return text
-		case "Whitelisted", "Process":
-			return boolean
-		}
-	case 2:
-		switch path[0] {
-		case "Meta", "Parsed", "Enriched":
-			return text
-		case "Line":
-			if path[1] == "Raw" || path[1] == "Src" || path[1] == "Module" {
-				return text
-			}
-		}
-	case 3:
-		if path[0] == "Line" && path[1] == "Labels" {
-			return text
-		}
-	}
-	return notSafe
-}
-
-func typeOfBinary(n *ast.BinaryNode) safeType {
-	left := typeOf(n.Left)
-	if n.Operator == "in" {
-		if list, ok := n.Right.(*ast.ArrayNode); ok && left == text && allText(list.Nodes) {
-			return boolean
-		}
-		return notSafe
-	}
-	right := typeOf(n.Right)
-	if left == notSafe || left != right {
-		return notSafe
-	}
-	switch n.Operator {
-	case "==", "!=":
-		return boolean
-	case "&&", "and", "||", "or":
-		if left == boolean {
-			return boolean
-		}
-	case "contains", "startsWith", "endsWith", "<", "<=", ">", ">=":
-		if left == text {
-			return boolean
-		}
-	case "matches":
-		if _, constant := n.Right.(*ast.StringNode); constant && left == text {
-			return boolean
-		}
-	}
-	return notSafe
-}
-
-func allText(nodes []ast.Node) bool {
-	for _, n := range nodes {
-		if typeOf(n) != text {
-			return false
-		}
-	}
-	return true
 }

@@ -34,6 +34,7 @@ type stage struct {
 	name  string
 	nodes []*node
 	index *expr.Index // of their filters; nil for a few nodes, which are asked one after the other
+	needs *expr.Needs
 }
 
 // indexedNodes is from how many nodes on a stage has an index.
@@ -62,11 +63,11 @@ func (p *Pipeline) prepare() {
 		if len(s.nodes) < indexedNodes {
 			continue
 		}
-		requires := make([][]expr.Condition, len(s.nodes))
+		requires, filters := make([][]expr.Condition, len(s.nodes)), make([]*expr.Program, len(s.nodes))
 		for k, n := range s.nodes {
-			requires[k] = n.requires
+			requires[k], filters[k] = n.requires, n.filter
 		}
-		s.index = expr.NewIndex(requires)
+		s.index, s.needs = expr.NewIndex(requires), expr.NewNeeds(filters)
 	}
 }
 
@@ -235,6 +236,7 @@ func (r *run) next(s *stage, from int) int {
 	}
 	if from == 0 || r.touched {
 		r.chosen = s.index.Select(r.evt, r.chosen)
+		s.needs.Narrow(&r.vars, r.chosen)
 		r.touched = false
 	}
 	return r.chosen.Next(from)
