@@ -70,6 +70,7 @@ func TestTriggerAlertHasOneEvent(t *testing.T) {
 func TestScopeSaysWhoTheSourceIs(t *testing.T) {
 	ranged := func(network string) *event.Event {
 		e := at(0, "192.0.2.7", "SourceRange", network, "user", "root")
+		e.Unmarshaled = map[string]any{"number": 5}
 		e.Enriched = event.MakeFields("ASNumber", "64496", "ASNOrg", "EXAMPLE", "IsoCode", "DE", "Latitude", "52.5", "Longitude", "x")
 		return e
 	}
@@ -79,6 +80,8 @@ func TestScopeSaysWhoTheSourceIs(t *testing.T) {
 	}
 	inRange := full
 	inRange.Scope, inRange.Value = "Range", "192.0.2.0/24"
+	noRange := full
+	noRange.Scope, noRange.Value, noRange.Range = "Range", "", ""
 	computed := inRange
 	computed.Value = "ROOT"
 	for _, tt := range []struct {
@@ -90,7 +93,9 @@ func TestScopeSaysWhoTheSourceIs(t *testing.T) {
 		{"its range", "scope: {type: Range}", ranged("192.0.2.9/24"), &inRange},
 		{"a range that an expression gives", "scope: {type: Range, expression: Upper(evt.Meta.user)}", ranged("192.0.2.9/24"), &computed},
 		{"anything else", "scope: {type: user, expression: evt.Meta.user}", ranged(""), &decision.Source{Scope: "user", Value: "root"}},
-		{"no range known", "scope: {type: Range}", ranged(""), nil},
+		{"no range known", "scope: {type: Range}", ranged(""), &noRange},
+		{"nothing", "scope: {type: user, expression: evt.Meta.none}", ranged(""), &decision.Source{Scope: "user"}},
+		{"a number, which is no name", "scope: {type: user, expression: evt.Unmarshaled.number}", ranged(""), &decision.Source{Scope: "user"}},
 		{"a range that is none", "", ranged("192.0.2.9"), nil},
 		{"no address", "", at(0, ""), nil},
 		{"an address that is none", "", at(0, "300.0.2.1"), nil},
@@ -121,6 +126,25 @@ func TestSeveralSourcesGiveAnAlertEach(t *testing.T) {
 	message := "username 2 sources performed 'l' (2 events over 0s) at 2024-01-01 00:00:00 +0000 UTC"
 	if diff := cmp.Diff([]string{"ann: " + message, "zoe: " + message}, got); diff != "" {
 		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnEventWithoutASourceLosesNoOther(t *testing.T) {
+	s := mustCompile(t, leaky("capacity: 1\nscope: {type: username, expression: evt.Meta.user}"))
+	out := overflowOf(t, s, at(0, ""), at(0, "", "user", "ann"))
+	if out == nil || len(out.Overflow.APIAlerts) != 2 || out.Overflow.APIAlerts[0].Source.Value != "" || out.Overflow.APIAlerts[1].Source.Value != "ann" {
+		t.Errorf("overflow %+v", out)
+	}
+}
+
+func TestValuesThatAreNoTextAreAllTheSame(t *testing.T) {
+	s := mustCompile(t, leaky("capacity: 1\ndistinct: evt.Unmarshaled.number"))
+	for i := range 3 {
+		e := at(0, "192.0.2.1")
+		e.Unmarshaled = map[string]any{"number": i}
+		if overflowOf(t, s, e, e) != nil {
+			t.Error("a repeated value was counted")
+		}
 	}
 }
 

@@ -127,7 +127,7 @@ func (s *Scenario) Offer(o *Offer) (*Match, error) {
 		err = errors.Join(err, s.matchBucket(m, vars))
 	}
 	if s.scopeExpr != nil {
-		value, scopeErr := s.scopeExpr.String(vars)
+		value, scopeErr := textOf(s.scopeExpr, vars)
 		m.scopeValue, m.scopeFailed = value, scopeErr != nil
 		if scopeErr != nil {
 			err = errors.Join(err, scopeErr)
@@ -144,6 +144,19 @@ func (s *Scenario) passes(o *Offer) (bool, error) {
 	return s.filter.Bool(o.vars)
 }
 
+// textOf evaluates an expression that names something: a value that is no text is an empty name.
+func textOf(p *expr.Program, vars *expr.Vars) (string, error) {
+	text, err := p.String(vars)
+	if err == nil {
+		return text, nil
+	}
+	if v, again := p.Value(vars); again == nil {
+		text, _ = v.(string)
+		return text, nil
+	}
+	return "", err
+}
+
 // matchBucket evaluates what a bucket asks of an event. With a failing distinct the event counts as
 // new, a failing cancel_on cancels nothing.
 func (s *Scenario) matchBucket(m *Match, vars *expr.Vars) (err error) {
@@ -151,7 +164,7 @@ func (s *Scenario) matchBucket(m *Match, vars *expr.Vars) (err error) {
 		m.accepted = accepted(s.keeps, vars)
 	}
 	if s.distinct != nil {
-		if m.distinct, err = s.distinct.String(vars); err != nil {
+		if m.distinct, err = textOf(s.distinct, vars); err != nil {
 			m.distinctFailed = true
 		}
 	}

@@ -13,8 +13,9 @@ import (
 )
 
 // addSources adds who one retained event is about, by source value. A later event replaces an
-// earlier one of the same value. Each source is a cell of its own: post-overflow rules may write
-// to it without changing the scenario.
+// earlier one of the same value, which may be empty: there is an alert then, though nobody to decide
+// about. Each source is a cell of its own: post-overflow rules may write to it without changing the
+// scenario.
 func (s *Scenario) addSources(to map[string]*decision.Source, r *retained) error {
 	if r.scopeFailed {
 		return errors.New("the scope expression failed")
@@ -28,9 +29,6 @@ func (s *Scenario) addSources(to map[string]*decision.Source, r *retained) error
 		if err := s.fill(src, r); err != nil {
 			return err
 		}
-	}
-	if src.Value == "" {
-		return fmt.Errorf("an event has no value for scope %s", s.scope)
 	}
 	to[src.Value] = src
 	return nil

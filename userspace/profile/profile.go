@@ -130,6 +130,9 @@ func (c *compiled) matches(a *decision.Alert) (bool, error) {
 // decide appends the profile's decisions to the alert. A duration_expr that fails leaves the
 // duration that is written in the profile.
 func (c *compiled) decide(a *decision.Alert, at time.Time) error {
+	if a.Source.Value == "" {
+		return nil // there is nobody to decide about
+	}
 	computed, err := c.computed(a)
 	for _, e := range c.Decisions {
 		d := &decision.Decision{

@@ -158,6 +158,17 @@ func TestProfilesInOrder(t *testing.T) {
 	}
 }
 
+func TestNobodyIsDecidedAboutWithoutAValue(t *testing.T) {
+	p, err := compileText("name: y\nfilters: ['true']\ndecisions: [{type: ban, duration: 1h}]\n", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := alert("Range", "", true)
+	if err := p.Apply(a, now); err != nil || len(a.Decisions) > 0 {
+		t.Errorf("decisions are %s, %v", taken(a), err)
+	}
+}
+
 func TestASimulatedAlertHasSimulatedDecisions(t *testing.T) {
 	p, err := compileText(string(Default()), 0)
 	if err != nil {
