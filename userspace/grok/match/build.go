@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"gabion/userspace/grok/char"
 )
 
 const (
@@ -34,7 +36,7 @@ func (b *builder) build(re *syntax.Regexp, next int) int {
 	if b.tooHard {
 		return next
 	}
-	if ranges, ok := single(re); ok {
+	if ranges, ok := char.Single(re); ok {
 		return b.one(re, b.shared.class(ranges), next)
 	}
 	if composite(re) && !captures(re, b.slots) {
@@ -96,13 +98,13 @@ func (b *builder) newNode(n node, f *follow) int {
 }
 
 // one builds a single character.
-func (b *builder) one(re *syntax.Regexp, c *class, next int) int {
-	if re.Op == syntax.OpLiteral && plainRune(re.Rune[0], re.Flags) {
+func (b *builder) one(re *syntax.Regexp, c *char.Class, next int) int {
+	if re.Op == syntax.OpLiteral && char.Plain(re.Rune[0], re.Flags) {
 		return b.literal(re, next)
 	}
-	f := &follow{bytes: c.bytes}
-	if c.byBytes() {
-		return b.newNode(node{op: opChar, set: &c.bytes, wide: c.wide, next: next}, f)
+	f := &follow{bytes: c.Bytes}
+	if c.ByBytes() {
+		return b.newNode(node{op: opChar, set: &c.Bytes, wide: c.Wide, next: next}, f)
 	}
 	return b.newNode(node{op: opRune, class: c, next: next}, f)
 }
@@ -123,17 +125,17 @@ func (b *builder) literal(re *syntax.Regexp, next int) int {
 		next, text = b.newNode(n, f), ""
 	}
 	for _, r := range slices.Backward(re.Rune) {
-		if plainRune(r, re.Flags) {
+		if char.Plain(r, re.Flags) {
 			text = string(utf8.AppendRune(nil, r)) + text
 			continue
 		}
 		flush()
-		c := b.shared.class(runeRanges(r, re.Flags))
+		c := b.shared.class(char.RuneRanges(r, re.Flags))
 		n := node{op: opRune, class: c, next: next}
-		if c.byBytes() {
-			n = node{op: opChar, set: &c.bytes, next: next}
+		if c.ByBytes() {
+			n = node{op: opChar, set: &c.Bytes, next: next}
 		}
-		next = b.newNode(n, &follow{bytes: c.bytes})
+		next = b.newNode(n, &follow{bytes: c.Bytes})
 	}
 	flush()
 	return next
@@ -164,8 +166,8 @@ func (b *builder) loop(re *syntax.Regexp, next int) int {
 	if re.Op == syntax.OpPlus {
 		atLeast = 1
 	}
-	if ranges, ok := single(sub); ok {
-		if c := b.shared.class(ranges); c.byBytes() {
+	if ranges, ok := char.Single(sub); ok {
+		if c := b.shared.class(ranges); c.ByBytes() {
 			return b.span(re, c, atLeast, -1, next)
 		}
 	}
@@ -176,7 +178,7 @@ func (b *builder) loop(re *syntax.Regexp, next int) int {
 	}
 	f := &follow{}
 	f.add(b.follows[next])
-	f.bytes.add(&first)
+	f.bytes.Add(&first)
 	at := b.newNode(node{op: opChoice}, f)
 	b.sure[at] = b.sure[next]
 	body := b.body(sub, at, next)
@@ -196,8 +198,8 @@ func (b *builder) body(sub *syntax.Regexp, at, next int) int {
 	branches := make([]int, len(sub.Sub))
 	for i, alt := range sub.Sub {
 		if c := b.runs(sub.Sub, i, next); c != nil {
-			n := node{op: opSpan, set: &c.bytes, wide: c.wide, stop: c.excluded(), min: 1, max: -1, next: at}
-			branches[i] = b.newNode(n, &follow{bytes: c.bytes})
+			n := node{op: opSpan, set: &c.Bytes, wide: c.Wide, stop: c.Excluded(), min: 1, max: -1, next: at}
+			branches[i] = b.newNode(n, &follow{bytes: c.Bytes})
 		} else {
 			branches[i] = b.build(alt, at)
 		}
@@ -206,17 +208,17 @@ func (b *builder) body(sub *syntax.Regexp, at, next int) int {
 }
 
 // runs returns the class of alternative i when neither another one nor next can begin with it.
-func (b *builder) runs(alternatives []*syntax.Regexp, i, next int) *class {
-	ranges, ok := single(alternatives[i])
+func (b *builder) runs(alternatives []*syntax.Regexp, i, next int) *char.Class {
+	ranges, ok := char.Single(alternatives[i])
 	if !ok {
 		return nil
 	}
 	c := b.shared.class(ranges)
-	if !c.byBytes() || c.bytes.meets(&b.follows[next].bytes) {
+	if !c.ByBytes() || c.Bytes.Meets(&b.follows[next].bytes) {
 		return nil
 	}
 	for j, other := range alternatives {
-		if bytes, empty := begins(other); j != i && (empty || c.bytes.meets(&bytes)) {
+		if bytes, empty := begins(other); j != i && (empty || c.Bytes.Meets(&bytes)) {
 			return nil
 		}
 	}
@@ -224,19 +226,19 @@ func (b *builder) runs(alternatives []*syntax.Regexp, i, next int) *class {
 }
 
 // span builds the repetition of a class by bytes.
-func (b *builder) span(re *syntax.Regexp, c *class, least, most, next int) int {
-	f := &follow{bytes: c.bytes}
+func (b *builder) span(re *syntax.Regexp, c *char.Class, least, most, next int) int {
+	f := &follow{bytes: c.Bytes}
 	if least == 0 {
 		f.add(b.follows[next])
 	}
-	n := node{set: &c.bytes, wide: c.wide, stop: c.excluded(), min: least, max: most, next: next}
+	n := node{set: &c.Bytes, wide: c.Wide, stop: c.Excluded(), min: least, max: most, next: next}
 	lazy := re.Flags&syntax.NonGreedy != 0
 	switch {
 	case lazy && b.sure[next] && least == 0:
 		return next
 	case lazy && b.sure[next]:
 		return b.newNode(node{op: opChar, set: n.set, wide: n.wide, next: next}, f)
-	case !c.bytes.meets(&b.follows[next].bytes), b.sure[next]:
+	case !c.Bytes.Meets(&b.follows[next].bytes), b.sure[next]:
 		n.op = opSpan
 		return b.newNode(n, f)
 	case lazy:
@@ -260,8 +262,8 @@ func literalAt(nodes []node, n int) string {
 
 // repeat builds a counted repetition.
 func (b *builder) repeat(re *syntax.Regexp, next int) int {
-	if ranges, ok := single(re.Sub[0]); ok {
-		if c := b.shared.class(ranges); c.ascii && !c.bytes.meets(&b.follows[next].bytes) {
+	if ranges, ok := char.Single(re.Sub[0]); ok {
+		if c := b.shared.class(ranges); c.ASCII && !c.Bytes.Meets(&b.follows[next].bytes) {
 			return b.span(re, c, re.Min, re.Max, next)
 		}
 	}
@@ -319,19 +321,25 @@ func (b *builder) choose(at int, branches []int) int {
 func (b *builder) tokenNode(re *syntax.Regexp, next int) (int, bool) {
 	t := &token{follow: b.follows[next], again: -1}
 	preferred := b.sure[next]
-	if t.dfa = b.shared.automaton(re, preferred); t.dfa == nil {
+	if t.auto = b.shared.automaton(re, preferred); t.auto == nil {
 		return 0, false
 	}
-	if t.ends = fitEnds(t.dfa, t.follow); t.ends == endSearch {
-		if preferred {
-			t.ends = endPreferred
-		} else {
-			t.again = b.parts(re, next)
-			b.backtrack = true
-		}
+	switch {
+	case t.auto.EndsOnce(&t.follow.bytes):
+		t.ends = endOnly
+	case preferred:
+		t.ends = endPreferred
+	default:
+		t.ends, b.backtrack = endSearch, true
+		t.again = b.parts(re, next)
 	}
 	b.tokens++
-	return b.newNode(node{op: opToken, token: t, next: next}, t.dfa.begins(t.follow)), !b.tooHard
+	f := &follow{}
+	var empty bool
+	if f.bytes, empty = t.auto.Begins(); empty {
+		f.add(t.follow)
+	}
+	return b.newNode(node{op: opToken, token: t, next: next}, f), !b.tooHard
 }
 
 // slotsOf numbers the groups that are needed.

@@ -18,7 +18,7 @@ func (p *Program) Info() Info {
 	if p.fast != nil {
 		i.Anchored, i.OnePass, i.Automata, i.Nodes = p.fast.anchored, p.fast.onePass, p.fast.tokens, len(p.fast.nodes)
 	} else {
-		i.Anchored = p.certain().anchored
+		i.Anchored = p.certain().Anchored()
 	}
 	return i
 }

@@ -9,7 +9,7 @@ import (
 // worst is how many steps a match may take: the budget of the fast program, what it may do between
 // two looks at it, and every instruction at every place twice, in each of the exact ways.
 func (p *Program) worst(n int) int {
-	steps := 4 * len(p.certain().insts) * (n + 1)
+	steps := 4 * p.certain().Size() * (n + 1)
 	if p.fast != nil {
 		steps += budget(n) + notedBudget(n) + 4*(n+1)
 	}
@@ -36,7 +36,7 @@ func TestWorkIsLinearInTheText(t *testing.T) {
 				if limit := p.worst(len(text)); m.Steps() > limit {
 					t.Errorf("%q on %d bytes of %q: %d steps, want at most %d", expr, len(text), unit, m.Steps(), limit)
 				}
-				if r := float64(m.Steps()) / float64(len(text)) / float64(len(p.certain().insts)); r > ratio {
+				if r := float64(m.Steps()) / float64(len(text)) / float64(p.certain().Size()); r > ratio {
 					ratio, largest = r, fmt.Sprintf("%q on %q", expr, unit)
 				}
 			}
@@ -53,11 +53,11 @@ func TestMemoryStaysBoundedOnLargeTexts(t *testing.T) {
 		_, p, _ := compile(t, expr, nil)
 		var m Machine
 		p.Match(strings.Repeat("ab", 1<<19), &m)
-		if n := max(cap(m.exact.memo), cap(m.notes.tried)) * 64; n > 2*maxMemo {
-			t.Errorf("%q keeps %d bits, want at most %d", expr, n, 2*maxMemo)
+		if n := cap(m.notes.tried) * 64; n > 2*maxNotes {
+			t.Errorf("%q keeps %d bits, want at most %d", expr, n, 2*maxNotes)
 		}
-		if cap(m.exact.jobs) > 2*maxJobs || cap(m.stack) > 2*maxFrames {
-			t.Errorf("%q keeps %d jobs and %d frames, want at most %d and %d", expr, cap(m.exact.jobs), cap(m.stack), 2*maxJobs, 2*maxFrames)
+		if cap(m.stack) > 2*maxFrames {
+			t.Errorf("%q keeps %d frames, want at most %d", expr, cap(m.stack), 2*maxFrames)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
+
+	"gabion/userspace/grok/char"
 )
 
 const maxLiterals = 24 // checks per line; more would not tell much more
@@ -90,7 +92,7 @@ func (w *literalWalk) repeated(re *syntax.Regexp) {
 
 func (w *literalWalk) literal(re *syntax.Regexp) {
 	for _, r := range re.Rune {
-		if !plainRune(r, re.Flags) {
+		if !char.Plain(r, re.Flags) {
 			w.flush()
 			continue
 		}

@@ -1,6 +1,12 @@
 package match
 
-import "strings"
+import (
+	"strings"
+
+	"gabion/userspace/grok/automaton"
+	"gabion/userspace/grok/char"
+	"gabion/userspace/grok/exact"
+)
 
 // Machine is what a match needs of memory. The zero value is ready for use; reusing one saves
 // allocations. It belongs to one goroutine, and what it holds of a large text stays bounded.
@@ -11,7 +17,7 @@ type Machine struct {
 	steps   int
 	limit   int
 	notes   notes
-	exact   exactMemory
+	exact   exact.Memory
 	noted   int // texts that the fast program took notes of
 	repeats int // texts that it left undecided all the same
 }
@@ -74,7 +80,7 @@ func (m *Machine) choose(c *choice, text string, pc, pos int) (int, bool) {
 
 // token returns where a token that begins at pos ends, and pos for when there are several ends.
 func (m *Machine) token(n *node, text string, pos int) (end, at int) {
-	var states []uint16
+	var states []automaton.State
 	if m.notes.on && n.token.ends != endPreferred {
 		states = m.notes.trail(n.note)
 	}
@@ -114,7 +120,7 @@ func (m *Machine) greedy(n *node, text string, pc, pos int) (int, bool) {
 		if end == pos {
 			return pos, false
 		}
-		pos += width(text, pos)
+		pos += char.Width(text, pos)
 	}
 	return m.lower(n, text, pc, pos, end)
 }
@@ -122,7 +128,7 @@ func (m *Machine) greedy(n *node, text string, pc, pos int) (int, bool) {
 // lower takes the most between low and high that may be followed by what comes next.
 func (m *Machine) lower(n *node, text string, pc, low, high int) (int, bool) {
 	for i := high; i >= low; i-- {
-		if !n.follow.at(text, i) || !strings.HasPrefix(text[i:], n.lit) || n.wide && !boundary(text, i) {
+		if !n.follow.at(text, i) || !strings.HasPrefix(text[i:], n.lit) || n.wide && !char.Boundary(text, i) {
 			continue
 		}
 		m.steps += high - i
@@ -142,7 +148,7 @@ func (m *Machine) lazy(n *node, text string, pc, pos int) (int, bool) {
 		if pos == len(text) || !n.set[text[pos]] {
 			return pos, false
 		}
-		pos += width(text, pos)
+		pos += char.Width(text, pos)
 	}
 	end, ok := m.further(n, text, pc, from, pos)
 	if !ok {
@@ -158,7 +164,7 @@ func (m *Machine) further(n *node, text string, pc, from, pos int) (int, bool) {
 	if n.lit != "" {
 		end, ok = n.findLiteral(text, pos)
 	} else {
-		for !n.follow.at(text, end) || n.wide && !boundary(text, end) {
+		for !n.follow.at(text, end) || n.wide && !char.Boundary(text, end) {
 			if end == len(text) || !n.set[text[end]] {
 				ok = false
 				break

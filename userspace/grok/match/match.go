@@ -21,6 +21,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"gabion/userspace/grok/exact"
 )
 
 // Program is a compiled expression. It is immutable to its users and safe for concurrent use.
@@ -35,7 +37,7 @@ type Program struct {
 	groups []int
 	common *shared
 	build  sync.Once
-	exact  *exact
+	exact  *exact.Program
 }
 
 // Compiler compiles expressions. What parts of them have in common it builds once. It is safe for
@@ -82,11 +84,11 @@ func (c *Compiler) compile(re *syntax.Regexp, expr string, groups []int) *Progra
 }
 
 // certain returns the exact program.
-func (p *Program) certain() *exact {
+func (p *Program) certain() *exact.Program {
 	p.build.Do(func() {
 		re, err := syntax.Parse(p.expr, syntax.Perl)
 		if err == nil {
-			p.exact, err = newExact(re, slotsOf(p.groups), p.common)
+			p.exact, err = exact.New(re, slotsOf(p.groups), p.common.class)
 		}
 		if err != nil {
 			panic(err) // the same expression was parsed before
@@ -107,7 +109,9 @@ func (p *Program) Match(text string, m *Machine) bool {
 		}
 		m.repeats++
 	}
-	return p.certain().search(m, text)
+	ok, steps := p.certain().Search(&m.exact, text, m.slots)
+	m.steps, m.touched = m.steps+steps, true
+	return ok
 }
 
 // Possible says whether text contains the longest literals of every match. Taking each at its first place

@@ -1,6 +1,10 @@
 package match
 
-import "regexp/syntax"
+import (
+	"regexp/syntax"
+
+	"gabion/userspace/grok/char"
+)
 
 // op is what a node does.
 type op uint8
@@ -31,10 +35,10 @@ type node struct {
 	next   int
 	note   int    // number among the nodes that notes are taken of, or -1
 	text   string // opLiteral
-	set    *byteSet
-	class  *class  // opRune
-	follow *follow // opGreedy, opLazy, opToken: what can stand after it
-	lit    string  // opGreedy, opLazy: text that must stand after it, or ""
+	set    *char.Bytes
+	class  *char.Class // opRune
+	follow *follow     // opGreedy, opLazy, opToken: what can stand after it
+	lit    string      // opGreedy, opLazy: text that must stand after it, or ""
 	choice *choice
 	token  *token
 }
@@ -42,7 +46,7 @@ type node struct {
 // follow is what a node and those after it can begin with: the bytes, and whether they can match at
 // the end of the text. It may say too much, never too little.
 type follow struct {
-	bytes byteSet
+	bytes char.Bytes
 	end   bool
 }
 
@@ -55,7 +59,7 @@ func (f *follow) at(text string, i int) bool {
 }
 
 func (f *follow) add(o *follow) {
-	f.bytes.add(&o.bytes)
+	f.bytes.Add(&o.bytes)
 	f.end = f.end || o.end
 }
 

@@ -1,6 +1,13 @@
 package match
 
-import "slices"
+import (
+	"slices"
+
+	"gabion/userspace/grok/automaton"
+)
+
+// maxNotes is how many notes a machine keeps, in bits: one MiB.
+const maxNotes = 8 << 20
 
 // maxTrails is how many tokens of a program leave trails: those that come up first, which are the
 // ones that every start of a match goes through.
@@ -27,7 +34,7 @@ type interval struct{ from, to int }
 // to a place in the same state goes on as the earlier one did, and finds only ends that were tried.
 type trail struct {
 	note   int
-	states []uint16
+	states []automaton.State
 }
 
 // start begins to take notes of count nodes about a text of n bytes.
@@ -44,7 +51,7 @@ func (t *notes) start(count, n int) {
 // newRow makes a row of notes, unless there are too many.
 func (t *notes) newRow() int {
 	at := len(t.tried)
-	if (at+t.row)*64 > maxMemo {
+	if (at+t.row)*64 > maxNotes {
 		t.full = true
 		return -1
 	}
@@ -90,7 +97,7 @@ func (t *notes) ran(n *node, from, to int) {
 }
 
 // trail returns the trail of a token, nil when too many others have one.
-func (t *notes) trail(note int) []uint16 {
+func (t *notes) trail(note int) []automaton.State {
 	for i := range t.trails[:t.used] {
 		if t.trails[i].note == note {
 			return t.trails[i].states
@@ -106,12 +113,12 @@ func (t *notes) trail(note int) []uint16 {
 }
 
 // endNoted is end with a trail. It stops where an earlier run went on: those ends were tried.
-func (t *token) endNoted(text string, from int, states []uint16) (end, scanned int) {
-	d, s, i := t.dfa, t.dfa.from(text, from), from
+func (t *token) endNoted(text string, from int, states []automaton.State) (end, scanned int) {
+	d, s, i := t.auto, t.auto.Start(text, from), from
 	end = -1
 	for s != 0 && states[i] != s {
 		states[i] = s
-		if d.table[s] != 0 && t.follow.at(text, i) && d.acceptsAt(s, text, i) {
+		if d.MayAccept(s) && t.follow.at(text, i) && d.Accepts(s, text, i) {
 			if end >= 0 {
 				clear(states[from : i+1]) // the ends are tried in another order
 				return endMany, i
@@ -121,7 +128,7 @@ func (t *token) endNoted(text string, from int, states []uint16) (end, scanned i
 		if i == len(text) {
 			break
 		}
-		s = d.table[int(s)+int(d.classOf[text[i]])]
+		s = d.Next(s, text[i])
 		i++
 	}
 	return end, i

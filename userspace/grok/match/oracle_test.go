@@ -33,15 +33,10 @@ var engines = []struct {
 		out := p.fast.run(m, text)
 		return out == matched, out != undecided
 	}},
-	{"noted", func(p *Program, text string, m *Machine) (bool, bool) {
+	{"exact", func(p *Program, text string, m *Machine) (bool, bool) {
 		m.prepare(p.slots)
-		out := p.certain().noted(m, text)
-		return out == matched, out != undecided
-	}},
-	{"lock step", func(p *Program, text string, m *Machine) (bool, bool) {
-		m.prepare(p.slots)
-		m.begin()
-		return p.certain().lockStep(m, text), true
+		ok, _ := p.certain().Search(&m.exact, text, m.slots)
+		return ok, true
 	}},
 }
 

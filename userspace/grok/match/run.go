@@ -4,6 +4,8 @@ import (
 	"regexp/syntax"
 	"strings"
 	"unicode/utf8"
+
+	"gabion/userspace/grok/char"
 )
 
 // fast is a program of nodes that decides by the next byte where it can and goes back where it
@@ -83,7 +85,7 @@ func (f *fast) run(m *Machine, text string) outcome {
 		if at = f.nextStart(text, at); at < 0 {
 			return noMatch
 		}
-		if at < len(text) && !boundary(text, at) {
+		if at < len(text) && !char.Boundary(text, at) {
 			continue
 		}
 		if out := f.match(m, text, at); out != noMatch {
@@ -172,7 +174,7 @@ func (f *fast) match(m *Machine, text string, pos int) outcome {
 			}
 		case opChar:
 			if ok = pos < len(text) && n.set[text[pos]]; ok {
-				pos += width(text, pos)
+				pos += char.Width(text, pos)
 			}
 		case opGreedy:
 			pos, ok = m.greedy(n, text, pc, pos)
@@ -180,10 +182,10 @@ func (f *fast) match(m *Machine, text string, pos int) outcome {
 			pos, ok = m.lazy(n, text, pc, pos)
 		case opRune:
 			r, w := utf8.DecodeRuneInString(text[pos:])
-			ok = w > 0 && n.class.has(r)
+			ok = w > 0 && n.class.Has(r)
 			pos += w
 		case opAssert:
-			ok = holds(syntax.EmptyOp(n.arg), text, pos)
+			ok = char.Holds(syntax.EmptyOp(n.arg), text, pos)
 		case opMatch:
 			return matched
 		case opFail:
@@ -231,7 +233,7 @@ func (f *fast) resume(m *Machine, text string) (pc, pos int, ok bool) {
 			m.stack = m.stack[:top]
 			to := last
 			if last < len(text) && n.set[text[last]] {
-				if to, ok = m.further(n, text, at, from, last+width(text, last)); ok {
+				if to, ok = m.further(n, text, at, from, last+char.Width(text, last)); ok {
 					return n.next, to, true
 				}
 			}
@@ -239,15 +241,6 @@ func (f *fast) resume(m *Machine, text string) (pc, pos int, ok bool) {
 		}
 	}
 	return 0, 0, false
-}
-
-// width returns how many bytes the character at i has; an invalid byte is one.
-func width(text string, i int) int {
-	if text[i] < utf8.RuneSelf {
-		return 1
-	}
-	_, w := utf8.DecodeRuneInString(text[i:])
-	return w
 }
 
 // runEnd returns the end of the characters from i on that are in the node's class.

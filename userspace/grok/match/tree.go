@@ -3,6 +3,8 @@ package match
 import (
 	"regexp/syntax"
 	"slices"
+
+	"gabion/userspace/grok/char"
 )
 
 // captures says whether re has a group that is needed: one with a slot.
@@ -19,33 +21,33 @@ func composite(re *syntax.Regexp) bool {
 	case syntax.OpAlternate, syntax.OpQuest:
 		return true
 	case syntax.OpStar, syntax.OpPlus, syntax.OpRepeat:
-		_, one := single(re.Sub[0])
+		_, one := char.Single(re.Sub[0])
 		return !one || re.Op == syntax.OpRepeat
 	}
 	return slices.ContainsFunc(re.Sub, composite)
 }
 
 // begins returns the bytes that re can begin with and whether it can match nothing.
-func begins(re *syntax.Regexp) (bytes byteSet, empty bool) {
-	if ranges, ok := single(re); ok {
-		return newClass(ranges).bytes, false
+func begins(re *syntax.Regexp) (bytes char.Bytes, empty bool) {
+	if ranges, ok := char.Single(re); ok {
+		return char.NewClass(ranges).Bytes, false
 	}
 	switch re.Op {
 	case syntax.OpNoMatch:
 		return bytes, false
 	case syntax.OpLiteral:
-		return newClass(runeRanges(re.Rune[0], re.Flags)).bytes, false
+		return char.NewClass(char.RuneRanges(re.Rune[0], re.Flags)).Bytes, false
 	case syntax.OpAlternate:
 		for _, sub := range re.Sub {
 			s, e := begins(sub)
-			bytes.add(&s)
+			bytes.Add(&s)
 			empty = empty || e
 		}
 		return bytes, empty
 	case syntax.OpConcat:
 		for _, sub := range re.Sub {
 			s, e := begins(sub)
-			bytes.add(&s)
+			bytes.Add(&s)
 			if !e {
 				return bytes, false
 			}

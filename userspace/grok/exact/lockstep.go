@@ -1,6 +1,10 @@
-package match
+package exact
 
-import "regexp/syntax"
+import (
+	"regexp/syntax"
+
+	"gabion/userspace/grok/char"
+)
 
 // pikeMemory is what matching in lock step needs: two lists of threads with their slots.
 type pikeMemory struct {
@@ -38,8 +42,8 @@ func (t *threads) clear() {
 func (t *threads) of(inst int) []int { return t.slots[inst*t.width : (inst+1)*t.width] }
 
 // lockStep looks for the first match in text by advancing all ways to match together.
-func (e *exact) lockStep(m *Machine, text string) bool {
-	p := &m.exact.pike
+func (e *Program) lockStep(m *Memory, text string) bool {
+	p := &m.pike
 	p.now.reset(len(e.insts), e.slots)
 	p.next.reset(len(e.insts), e.slots)
 	if cap(p.slots) < e.slots {
@@ -59,7 +63,7 @@ func (e *exact) lockStep(m *Machine, text string) bool {
 		}
 		w := 0
 		if at < len(text) {
-			w = width(text, at)
+			w = char.Width(text, at)
 		}
 		found = e.advance(m, text, at, w) || found
 		if w == 0 {
@@ -70,13 +74,12 @@ func (e *exact) lockStep(m *Machine, text string) bool {
 		p.next.clear()
 	}
 	copy(m.slots, p.best)
-	m.touched = true
 	return found
 }
 
 // advance takes one character in every thread, and ends those that a match is preferred to.
-func (e *exact) advance(m *Machine, text string, at, w int) bool {
-	p := &m.exact.pike
+func (e *Program) advance(m *Memory, text string, at, w int) bool {
+	p := &m.pike
 	for _, pc := range p.now.order {
 		m.steps++
 		n := &e.insts[pc]
@@ -94,8 +97,8 @@ func (e *exact) advance(m *Machine, text string, at, w int) bool {
 
 // add adds the instructions that take something or match to t, as far as they can be come to from
 // pc without taking anything, in order.
-func (e *exact) add(m *Machine, t *threads, text string, pc, at int) {
-	p := &m.exact.pike
+func (e *Program) add(m *Memory, t *threads, text string, pc, at int) {
+	p := &m.pike
 	p.stack = append(p.stack[:0], job{inst: pc})
 	for len(p.stack) > 0 {
 		j := p.stack[len(p.stack)-1]
@@ -118,7 +121,7 @@ func (e *exact) add(m *Machine, t *threads, text string, pc, at int) {
 			p.stack = append(p.stack, job{inst: -1 - n.arg, old: p.slots[n.arg]}, job{inst: n.out})
 			p.slots[n.arg] = at
 		case syntax.InstEmptyWidth:
-			if holds(syntax.EmptyOp(n.arg), text, at) {
+			if char.Holds(syntax.EmptyOp(n.arg), text, at) {
 				p.stack = append(p.stack, job{inst: n.out})
 			}
 		case syntax.InstRune, syntax.InstMatch:

@@ -1,10 +1,13 @@
-package match
+// Package automaton turns expressions into deterministic automata over bytes.
+package automaton
 
 import (
 	"encoding/binary"
 	"regexp/syntax"
 	"slices"
 	"unicode/utf8"
+
+	"gabion/userspace/grok/char"
 )
 
 const (
@@ -19,34 +22,34 @@ const (
 	beforeOther             // accepts when another byte or the end of the text comes next
 )
 
-// dfa is a deterministic automaton over bytes. It is immutable.
+// Automaton is a deterministic automaton over bytes. It is immutable.
 //
 // A state is the place of its row in table, so that a step is one addition and one load. A row
 // begins with when the state accepts; the next states by class follow. State 0 is the dead one.
-type dfa struct {
+type Automaton struct {
 	classOf [256]uint8 // from 1
 	table   []uint16
 	stride  int
-	start   [2]uint16 // after another byte or at the start of the text, after a word byte
+	start   [2]State // after another byte or at the start of the text, after a word byte
 }
 
-// newDFA builds the automaton of re. With first set it follows only what is preferred: the last
+// New builds the automaton of re. With first set it follows only what is preferred: the last
 // state on the way that accepts gives the end that a search would choose. Else it accepts at every
 // possible end. It returns nil when re has characters beyond ASCII, assertions other than word
 // boundaries, or gets too large.
-func newDFA(re *syntax.Regexp, first bool) *dfa {
+func New(re *syntax.Regexp, first bool) *Automaton {
 	prog, err := syntax.Compile(re.Simplify())
 	if err != nil {
 		return nil
 	}
-	b := &dfaBuilder{prog: prog, first: first, seen: make([]int, len(prog.Inst)), ids: map[string]int{}}
+	b := &builder{prog: prog, first: first, seen: make([]int, len(prog.Inst)), ids: map[string]int{}}
 	if !b.readSets() {
 		return nil
 	}
 	b.divideBytes()
-	b.state(nil, false) // the dead state
+	b.number(nil, false) // the dead state
 	start := []uint32{uint32(prog.Start)}
-	starts := [2]int{b.state(start, false), b.state(start, b.words)}
+	starts := [2]int{b.number(start, false), b.number(start, b.words)}
 	for id := 1; id < len(b.states); id++ {
 		if len(b.states) > maxStates || b.threads > maxThreads {
 			return nil
@@ -56,22 +59,22 @@ func newDFA(re *syntax.Regexp, first bool) *dfa {
 	return b.finish(starts)
 }
 
-// dfaState is instructions to go on from, before empty ones are followed.
-type dfaState struct {
+// state is instructions to go on from, before empty ones are followed.
+type state struct {
 	insts    []uint32
 	afterOne bool // the byte before was a word byte; only kept when that matters
 	accepts  uint8
 	next     []int // by class
 }
 
-type dfaBuilder struct {
+type builder struct {
 	prog    *syntax.Prog
 	first   bool
-	words   bool       // some instruction asks for word boundaries
-	sets    []*byteSet // by instruction, nil for those that take nothing
+	words   bool          // some instruction asks for word boundaries
+	sets    []*char.Bytes // by instruction, nil for those that take nothing
 	classOf [256]uint8
 	sample  []byte // a byte of each class
-	states  []*dfaState
+	states  []*state
 	ids     map[string]int
 	threads int
 	seen    []int // by instruction: generation of the walk that came to it last
@@ -79,17 +82,17 @@ type dfaBuilder struct {
 }
 
 // readSets collects what each instruction takes and says whether all of it can be expressed.
-func (b *dfaBuilder) readSets() bool {
-	b.sets = make([]*byteSet, len(b.prog.Inst))
+func (b *builder) readSets() bool {
+	b.sets = make([]*char.Bytes, len(b.prog.Inst))
 	for i := range b.prog.Inst {
 		inst := &b.prog.Inst[i]
 		switch inst.Op {
 		case syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
 			return false
 		case syntax.InstRune, syntax.InstRune1:
-			set := &byteSet{}
+			set := &char.Bytes{}
 			for _, r := range inst.Rune {
-				if r >= utf8.RuneSelf || len(inst.Rune) == 1 && slices.Max(runeRanges(r, syntax.Flags(inst.Arg))) >= utf8.RuneSelf {
+				if r >= utf8.RuneSelf || len(inst.Rune) == 1 && slices.Max(char.RuneRanges(r, syntax.Flags(inst.Arg))) >= utf8.RuneSelf {
 					return false
 				}
 			}
@@ -108,7 +111,7 @@ func (b *dfaBuilder) readSets() bool {
 }
 
 // divideBytes puts bytes that nothing tells apart into one class.
-func (b *dfaBuilder) divideBytes() {
+func (b *builder) divideBytes() {
 	classes := map[string]uint8{}
 	for c := range 256 {
 		key := make([]byte, 0, len(b.sets)+1)
@@ -119,7 +122,7 @@ func (b *dfaBuilder) divideBytes() {
 				key = append(key, 0)
 			}
 		}
-		if b.words && wordByte(byte(c)) {
+		if b.words && char.IsWord(byte(c)) {
 			key = append(key, 1)
 		}
 		class, ok := classes[string(key)]
@@ -132,8 +135,8 @@ func (b *dfaBuilder) divideBytes() {
 	}
 }
 
-// state returns the number of the state with these instructions.
-func (b *dfaBuilder) state(insts []uint32, afterWord bool) int {
+// number returns the number of the state with these instructions.
+func (b *builder) number(insts []uint32, afterWord bool) int {
 	key := []byte{0}
 	if afterWord && len(insts) > 0 {
 		key[0] = 1
@@ -145,14 +148,14 @@ func (b *dfaBuilder) state(insts []uint32, afterWord bool) int {
 	if !ok {
 		id = len(b.states)
 		b.ids[string(key)] = id
-		b.states = append(b.states, &dfaState{insts: insts, afterOne: key[0] == 1, next: make([]int, len(b.sample))})
+		b.states = append(b.states, &state{insts: insts, afterOne: key[0] == 1, next: make([]int, len(b.sample))})
 		b.threads += len(insts)
 	}
 	return id
 }
 
 // expand computes where a state goes by class and when it accepts.
-func (b *dfaBuilder) expand(id int) {
+func (b *builder) expand(id int) {
 	s := b.states[id]
 	var closed [2][]uint32 // by whether a word byte comes next
 	for next, bit := range []uint8{beforeOther, beforeWord} {
@@ -164,7 +167,7 @@ func (b *dfaBuilder) expand(id int) {
 	}
 	for class, sample := range b.sample {
 		word := 0
-		if wordByte(sample) {
+		if char.IsWord(sample) {
 			word = 1
 		}
 		var insts []uint32
@@ -179,13 +182,13 @@ func (b *dfaBuilder) expand(id int) {
 		if !b.first {
 			slices.Sort(insts)
 		}
-		s.next[class] = b.state(insts, b.words && word == 1)
+		s.next[class] = b.number(insts, b.words && word == 1)
 	}
 }
 
 // close follows what takes no byte, in order, and returns the instructions that take one and
 // whether a match is reached. What comes after a match is not preferred.
-func (b *dfaBuilder) close(insts []uint32, edge bool) (out []uint32, accepts bool) {
+func (b *builder) close(insts []uint32, edge bool) (out []uint32, accepts bool) {
 	b.walk++
 	stack := make([]uint32, 0, 16)
 	for _, from := range insts {
@@ -221,9 +224,9 @@ func (b *dfaBuilder) close(insts []uint32, edge bool) (out []uint32, accepts boo
 }
 
 // finish merges states that do the same and lays out the table.
-func (b *dfaBuilder) finish(starts [2]int) *dfa {
+func (b *builder) finish(starts [2]int) *Automaton {
 	group, groups := b.minimize()
-	d := &dfa{stride: 1 + len(b.sample)}
+	d := &Automaton{stride: 1 + len(b.sample)}
 	if groups*d.stride > maxTable {
 		return nil
 	}
@@ -239,14 +242,14 @@ func (b *dfaBuilder) finish(starts [2]int) *dfa {
 		}
 	}
 	for i, id := range starts {
-		d.start[i] = uint16(group[id] * d.stride)
+		d.start[i] = State(group[id] * d.stride)
 	}
 	return d
 }
 
 // minimize gives states that cannot be told apart one number: they are divided by what they accept
 // and then, until nothing changes, by where they go. The dead state gets number 0.
-func (b *dfaBuilder) minimize() (group []int, groups int) {
+func (b *builder) minimize() (group []int, groups int) {
 	group = make([]int, len(b.states))
 	for id, s := range b.states {
 		group[id] = int(s.accepts)

@@ -1,13 +1,16 @@
-package match
+// Package exact decides whether an expression matches by trying every possibility, but none twice, so
+// that the time is linear in the text and the memory bounded whatever the text contains.
+package exact
 
 import (
 	"regexp/syntax"
 	"unicode/utf8"
+
+	"gabion/userspace/grok/char"
 )
 
-// exact is a program of single characters. It decides every text in time that is linear in it: it
-// never does the same at the same place twice.
-type exact struct {
+// Program is a program of single characters. It is immutable and safe for concurrent use.
+type Program struct {
 	insts []inst
 	start int
 	slots int
@@ -23,16 +26,17 @@ type inst struct {
 	other int
 	arg   int // slot or assertions
 	memo  int // number among those noted, or -1
-	class *class
+	class *char.Class
 }
 
-// newExact translates the standard compiler's program; slots gives the slot of needed groups.
-func newExact(re *syntax.Regexp, slots map[int]int, common *shared) (*exact, error) {
+// New translates the standard compiler's program of re. Slots numbers the groups that are needed, and
+// class gives the class of sorted ranges.
+func New(re *syntax.Regexp, slots map[int]int, class func(ranges []rune) *char.Class) (*Program, error) {
 	prog, err := syntax.Compile(re.Simplify())
 	if err != nil {
 		return nil, err
 	}
-	e := &exact{insts: make([]inst, len(prog.Inst)), start: prog.Start, slots: 2 * len(slots),
+	e := &Program{insts: make([]inst, len(prog.Inst)), start: prog.Start, slots: 2 * len(slots),
 		anchored: prog.StartCond()&syntax.EmptyBeginText != 0}
 	entries := make([]int, len(prog.Inst))
 	for i := range prog.Inst {
@@ -51,7 +55,7 @@ func newExact(re *syntax.Regexp, slots map[int]int, common *shared) (*exact, err
 				to.op = syntax.InstNop
 			}
 		case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
-			to.op, to.class = syntax.InstRune, common.class(instRanges(from))
+			to.op, to.class = syntax.InstRune, class(instRanges(from))
 		}
 	}
 	for i, n := range entries {
@@ -74,7 +78,7 @@ func instRanges(i *syntax.Inst) []rune {
 	case len(i.Rune) == 1:
 		re.Op, re.Flags = syntax.OpLiteral, syntax.Flags(i.Arg)
 	}
-	ranges, _ := single(re)
+	ranges, _ := char.Single(re)
 	return ranges
 }
 
@@ -84,16 +88,16 @@ func (n *inst) takes(text string, i int) int {
 		return 0
 	}
 	if b := text[i]; b < utf8.RuneSelf {
-		if n.class.bytes[b] {
+		if n.class.Bytes[b] {
 			return 1
 		}
 		return 0
 	}
-	if n.class.ascii {
+	if n.class.ASCII {
 		return 0
 	}
 	r, w := utf8.DecodeRuneInString(text[i:])
-	if n.class.wide || n.class.has(r) {
+	if n.class.Wide || n.class.Has(r) {
 		return w
 	}
 	return 0
@@ -106,15 +110,41 @@ const (
 	maxJobs = 1 << 17 // three MiB
 )
 
-// exactMemory is what the exact programs need.
-type exactMemory struct {
-	memo []uint64
-	jobs []job
-	pike pikeMemory
+// Memory is what a search needs of memory. The zero value is ready for use, reusing one saves
+// allocations. It belongs to one goroutine.
+type Memory struct {
+	memo  []uint64
+	jobs  []job
+	pike  pikeMemory
+	slots []int
+	steps int
 }
 
-// search looks for the first match in text.
-func (e *exact) search(m *Machine, text string) bool {
+// outcome is what one way of searching found out.
+type outcome uint8
+
+const (
+	noMatch outcome = iota
+	matched
+	undecided // it would have to remember too much
+)
+
+// Anchored says whether matches begin at the start of the text only.
+func (e *Program) Anchored() bool { return e.anchored }
+
+// Size returns the number of instructions.
+func (e *Program) Size() int { return len(e.insts) }
+
+// Search looks for the first match in text and fills slots, two for each group: -1 where it took no
+// part. It returns the instructions and characters that it went through.
+func (e *Program) Search(m *Memory, text string, slots []int) (ok bool, steps int) {
+	m.slots, m.steps = slots, 0
+	ok = e.search(m, text)
+	m.slots = nil
+	return ok, m.steps
+}
+
+func (e *Program) search(m *Memory, text string) bool {
 	if e.memos*(len(text)+1) <= maxMemo {
 		if out := e.noted(m, text); out != undecided {
 			return out == matched
@@ -125,14 +155,16 @@ func (e *exact) search(m *Machine, text string) bool {
 
 // noted searches by going back to what was not tried yet. It is undecided when it would have to
 // remember too much.
-func (e *exact) noted(m *Machine, text string) outcome {
+func (e *Program) noted(m *Memory, text string) outcome {
 	words := (e.memos*(len(text)+1) + 63) / 64
-	if cap(m.exact.memo) < words {
-		m.exact.memo = make([]uint64, words)
+	if cap(m.memo) < words {
+		m.memo = make([]uint64, words)
 	}
-	m.exact.memo = m.exact.memo[:words]
-	clear(m.exact.memo)
-	m.begin()
+	m.memo = m.memo[:words]
+	clear(m.memo)
+	for i := range m.slots {
+		m.slots[i] = -1
+	}
 	for at := 0; at <= len(text); {
 		if out := e.match(m, text, at); out != noMatch {
 			return out
@@ -140,7 +172,7 @@ func (e *exact) noted(m *Machine, text string) outcome {
 		if at == len(text) || e.anchored {
 			break
 		}
-		at += width(text, at)
+		at += char.Width(text, at)
 	}
 	return noMatch
 }
@@ -154,11 +186,11 @@ type job struct {
 
 // match tries to match at a place, with what was noted at earlier places still holding: what did
 // not lead to a match from there does not do so from here.
-func (e *exact) match(m *Machine, text string, at int) outcome {
-	m.exact.jobs = append(m.exact.jobs[:0], job{inst: e.start, pos: at})
-	for len(m.exact.jobs) > 0 {
-		j := m.exact.jobs[len(m.exact.jobs)-1]
-		m.exact.jobs = m.exact.jobs[:len(m.exact.jobs)-1]
+func (e *Program) match(m *Memory, text string, at int) outcome {
+	m.jobs = append(m.jobs[:0], job{inst: e.start, pos: at})
+	for len(m.jobs) > 0 {
+		j := m.jobs[len(m.jobs)-1]
+		m.jobs = m.jobs[:len(m.jobs)-1]
 		if j.inst < 0 {
 			m.slots[-1-j.inst] = j.old
 			continue
@@ -171,13 +203,13 @@ func (e *exact) match(m *Machine, text string, at int) outcome {
 }
 
 // follow goes on until something fails or it came to a match.
-func (e *exact) follow(m *Machine, text string, pc, pos int) outcome {
+func (e *Program) follow(m *Memory, text string, pc, pos int) outcome {
 	for {
 		n := &e.insts[pc]
 		m.steps++
 		if n.memo >= 0 {
 			bit := n.memo*(len(text)+1) + pos
-			word, mask := &m.exact.memo[bit/64], uint64(1)<<(bit%64)
+			word, mask := &m.memo[bit/64], uint64(1)<<(bit%64)
 			if *word&mask != 0 {
 				return noMatch
 			}
@@ -185,16 +217,15 @@ func (e *exact) follow(m *Machine, text string, pc, pos int) outcome {
 		}
 		switch n.op {
 		case syntax.InstAlt:
-			if len(m.exact.jobs) > maxJobs {
+			if len(m.jobs) > maxJobs {
 				return undecided
 			}
-			m.exact.jobs = append(m.exact.jobs, job{inst: n.other, pos: pos})
+			m.jobs = append(m.jobs, job{inst: n.other, pos: pos})
 		case syntax.InstCapture:
-			m.exact.jobs = append(m.exact.jobs, job{inst: -1 - n.arg, old: m.slots[n.arg]})
+			m.jobs = append(m.jobs, job{inst: -1 - n.arg, old: m.slots[n.arg]})
 			m.slots[n.arg] = pos
-			m.touched = true
 		case syntax.InstEmptyWidth:
-			if !holds(syntax.EmptyOp(n.arg), text, pos) {
+			if !char.Holds(syntax.EmptyOp(n.arg), text, pos) {
 				return noMatch
 			}
 		case syntax.InstRune:
