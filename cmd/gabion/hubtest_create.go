@@ -113,7 +113,7 @@ func (a *app) hubtestCoverage(ctx context.Context, f hubtestFlags, names []strin
 	out := coverageReport{Tests: report.Tests, Kinds: report.Coverage(items), Missed: []ruleItem{}, Without: []hubtest.Result{}}
 	for _, k := range out.Kinds {
 		for _, i := range k.Missed {
-			out.Missed = append(out.Missed, ruleItem{string(i.Kind), i.Name, i.Stage, i.Pos.File})
+			out.Missed = append(out.Missed, ruleItem{Kind: string(i.Kind), Name: i.Name, Stage: i.Stage, File: i.Pos.File})
 		}
 	}
 	for _, t := range report.NotPassed {

@@ -9,6 +9,7 @@ import (
 
 	"gabion/userspace/config"
 	"gabion/userspace/daemon/rulebook"
+	"gabion/userspace/rules"
 )
 
 func newRulesCommand(a *app) *cobra.Command {
@@ -20,6 +21,8 @@ type ruleItem struct {
 	Name  string `json:"name"`
 	Stage string `json:"stage,omitempty"`
 	File  string `json:"file"`
+
+	Simulated bool `json:"simulated,omitempty"` // its decisions are counted, not enforced
 }
 
 func newRulesList(a *app) *cobra.Command {
@@ -40,8 +43,13 @@ func newRulesList(a *app) *cobra.Command {
 			items := []ruleItem{}
 			var rows [][]string
 			for _, i := range book.Rules.Items {
-				items = append(items, ruleItem{string(i.Kind), i.Name, i.Stage, i.Pos.File})
-				rows = append(rows, []string{string(i.Kind), i.Name, orText(i.Stage, "-"), i.Pos.File})
+				item := ruleItem{Kind: string(i.Kind), Name: i.Name, Stage: i.Stage, File: i.Pos.File}
+				kind := item.Kind
+				if item.Simulated = i.Kind == rules.Scenario && cfg.Simulation.Covers(i.Name); item.Simulated {
+					kind += " (simulated)"
+				}
+				items = append(items, item)
+				rows = append(rows, []string{kind, i.Name, orText(i.Stage, "-"), i.Pos.File})
 			}
 			err = a.show(items, func(w io.Writer) error {
 				return table(w, "No rules.", []string{"KIND", "NAME", "STAGE", "FILE"}, rows)

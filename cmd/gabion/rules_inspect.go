@@ -77,6 +77,9 @@ func printInspected(w io.Writer, r *inspect.Rule) {
 		if !e.Compiled {
 			how = "left to the virtual machine, because of " + e.Because
 		}
+		if e.WholeQueue {
+			how += ", over the whole queue with each event"
+		}
 		if len(e.Index) > 0 {
 			how += ", asked only where " + strings.Join(e.Index, " and ")
 		}

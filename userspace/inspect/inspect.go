@@ -36,6 +36,10 @@ type Expression struct {
 	Compiled bool     `json:"compiled"`          // else the virtual machine runs it
 	Because  string   `json:"because,omitempty"` // of the construct that is not compiled
 	Depth    int      `json:"depth,omitempty"`   // of a node: how many nodes it lies in
+
+	// WholeQueue says of a bucket's condition that it looks at every event in the queue each time: what
+	// an event costs grows with the queue.
+	WholeQueue bool `json:"whole_queue,omitempty"`
 }
 
 // Pattern is how one pattern matches.
@@ -138,7 +142,9 @@ func (r *Report) node(rule *Rule, n parse.Node) {
 func (r *Report) scenario(s *bucket.Scenario) {
 	rule := &Rule{Kind: rules.Scenario, Name: s.Name, At: place(s.Pos.File, s.Pos.Line), Expressions: []Expression{}, Patterns: []Pattern{}}
 	for _, k := range s.Expressions() {
-		rule.Expressions = append(rule.Expressions, look(k))
+		e := look(k)
+		e.WholeQueue = strings.Contains(k.Key, "condition") && !s.Incremental()
+		rule.Expressions = append(rule.Expressions, e)
 	}
 	r.add(rule)
 }
