@@ -93,18 +93,21 @@ func (k *key) add(p *expr.Program) {
 	k.source = append(k.source, p.Source())
 }
 
-// Early returns the values of an event that can be computed only now, as pairs of key and value, for
-// Collector.Add. The error says which expressions failed; the values of the others are there.
-func (c *Context) Early(evt *event.Event) (out []decision.Meta, err error) {
+// Early returns the values of the event of vars that can be computed only now, as pairs of key and
+// value, for Collector.Add. The error says which expressions failed; the values of the others are there.
+func (c *Context) Early(vars *expr.Vars) (out []decision.Meta, err error) {
 	if c == nil {
 		return nil, nil
 	}
 	var errs []error
 	for i := range c.keys {
 		for _, p := range c.keys[i].early {
-			errs = append(errs, values(p, evt, func(value string) {
+			err := values(p, vars, func(value string) {
 				out = append(out, decision.Meta{Key: c.keys[i].name, Value: value})
-			}))
+			})
+			if err != nil {
+				errs = append(errs, err)
+			}
 		}
 	}
 	return out, errors.Join(errs...)
@@ -112,8 +115,18 @@ func (c *Context) Early(evt *event.Event) (out []decision.Meta, err error) {
 
 // values calls yield with each value that an expression gives: nothing for nil, false and what is
 // empty, the elements of a list of texts or numbers, and of anything else its text.
-func values(p *expr.Program, evt *event.Event, yield func(string)) error {
-	v, err := p.Value(&expr.Vars{Event: evt})
+func values(p *expr.Program, vars *expr.Vars, yield func(string)) error {
+	if p.Kind() == expr.String { // without boxing it
+		s, err := p.String(vars)
+		if err != nil {
+			return fmt.Errorf("context: %w", err)
+		}
+		if s != "" {
+			yield(s)
+		}
+		return nil
+	}
+	v, err := p.Value(vars)
 	if err != nil {
 		return fmt.Errorf("context: %w", err)
 	}
@@ -169,10 +182,13 @@ func (c *Collector) Add(meta, early []decision.Meta) {
 	for _, m := range meta {
 		evt.Meta.Set(m.Key, m.Value)
 	}
+	vars := &expr.Vars{Event: &evt}
 	for i := range c.context.keys {
 		k := &c.context.keys[i]
 		for _, p := range k.late {
-			c.errs = append(c.errs, values(p, &evt, func(value string) { c.add(i, value) }))
+			if err := values(p, vars, func(value string) { c.add(i, value) }); err != nil {
+				c.errs = append(c.errs, err)
+			}
 		}
 		for _, m := range early {
 			if m.Key == k.name {

@@ -41,7 +41,7 @@ func collect(c *Context, events ...*event.Event) ([]decision.Meta, string) {
 	}
 	col := c.Collect()
 	for _, e := range events {
-		early, err := c.Early(e)
+		early, err := c.Early(&expr.Vars{Event: e})
 		note(err)
 		var meta []decision.Meta
 		for k, v := range e.Meta.All() {

@@ -84,7 +84,7 @@ func (o *Offer) pack(names *Names) *string {
 func (o *Offer) compute(c *alertcontext.Context) (err error) {
 	if c != o.contextOf {
 		o.contextOf = c
-		o.context, err = c.Early(o.event)
+		o.context, err = c.Early(o.vars)
 	}
 	return err
 }
