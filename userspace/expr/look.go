@@ -31,14 +31,31 @@ type CallUse struct {
 
 // LookInto looks through an expression, which must be one that compiles.
 func LookInto(src string) (*Look, error) {
-	tree, err := parser.Parse(src)
+	root, err := tree(src)
 	if err != nil {
 		return nil, fmt.Errorf("look into expression: %w", err)
 	}
 	l := &looking{src: src}
-	ast.Walk(&tree.Node, l)
+	ast.Walk(&root, l)
 	slices.SortStableFunc(l.look.Reads, func(a, b FieldUse) int { return a.At - b.At })
 	return &l.look, nil
+}
+
+// tree parses an expression, which may be one that does not compile.
+func tree(src string) (root ast.Node, err error) {
+	if len(src) > maxSource {
+		return nil, fmt.Errorf("expression is longer than %d KiB", maxSource>>10)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("expression cannot be read: %v", r)
+		}
+	}()
+	parsed, err := parser.Parse(src)
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Node, nil
 }
 
 // looking collects what a Look holds.
@@ -185,11 +202,11 @@ type Demand struct {
 // Demands returns the conditions that must hold for an expression to be true, also those behind an
 // operand that may fail.
 func Demands(src string) (out []Demand) {
-	tree, err := parser.Parse(src)
+	root, err := tree(src)
 	if err != nil {
 		return nil
 	}
-	for _, operand := range conjuncts(tree.Node, nil) {
+	for _, operand := range conjuncts(root, nil) {
 		if c, ok := condition(operand); ok {
 			out = append(out, Demand{c, byteOffset(src, start(operand))})
 		}
@@ -200,11 +217,11 @@ func Demands(src string) (out []Demand) {
 // Outcomes returns the texts that an expression can give: constants, and what others begin with. It
 // is not known when one of them is neither.
 func Outcomes(src string) (constants, beginnings []string, known bool) {
-	tree, err := parser.Parse(src)
+	root, err := tree(src)
 	if err != nil {
 		return nil, nil, false
 	}
-	return outcomes(tree.Node)
+	return outcomes(root)
 }
 
 func outcomes(n ast.Node) (constants, beginnings []string, known bool) {

@@ -2,10 +2,13 @@ package expr
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gabion/userspace/event"
 )
 
 func TestLookInto(t *testing.T) {
@@ -131,5 +134,75 @@ func TestOutcomes(t *testing.T) {
 		if got := fmt.Sprint(constants, " ", beginnings, " ", known); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.src, got, tt.want)
 		}
+	}
+}
+
+// randomFilter writes an expression over two fields, of comparisons that Never knows and of some that
+// it does not.
+func randomFilter(r *rand.Rand, depth int) string {
+	if depth > 0 && r.IntN(4) > 0 {
+		left, right := randomFilter(r, depth-1), randomFilter(r, depth-1)
+		switch r.IntN(5) {
+		case 0:
+			return "(" + left + " || " + right + ")"
+		case 1:
+			return "not (" + left + ")"
+		}
+		return left + " && " + right
+	}
+	field := "evt.Meta." + []string{"a", "b"}[r.IntN(2)]
+	value := func() string { return []string{"''", "'x'", "'y'", "'xy'"}[r.IntN(4)] }
+	switch r.IntN(6) {
+	case 0:
+		return field + " in [" + value() + ", " + value() + "]"
+	case 1:
+		return field + " not in [" + value() + "]"
+	case 2:
+		return "len(" + field + ") " + []string{"==", "<", "<=", ">", ">="}[r.IntN(5)] + " " + fmt.Sprint(r.IntN(3))
+	case 3:
+		return []string{"Upper(", "Lower("}[r.IntN(2)] + field + ") == " + []string{"'X'", "'x'"}[r.IntN(2)]
+	}
+	return field + " " + []string{"==", "!=", "startsWith", "endsWith", "contains", "matches"}[r.IntN(6)] + " " + value()
+}
+
+func TestNeverIsNeverWrong(t *testing.T) {
+	lower := Function{Name: "Lower", Call: func(args ...any) (any, error) { return strings.ToLower(args[0].(string)), nil }, Types: []any{new(func(string) string)}}
+	upper := Function{Name: "Upper", Call: func(args ...any) (any, error) { return strings.ToUpper(args[0].(string)), nil }, Types: []any{new(func(string) string)}}
+	c := NewCompiler(lower, upper)
+	r := rand.New(rand.NewPCG(1, 2))
+	values := []string{"", "x", "y", "xy", "X", "z"}
+	never := 0
+	for range 3000 {
+		src := randomFilter(r, 4)
+		why, impossible := Never(src)
+		if !impossible {
+			continue
+		}
+		never++
+		p, err := c.Compile(inFile(src), EnvEvent, Bool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range values {
+			for _, b := range values {
+				evt := &event.Event{Meta: event.MakeFields("a", a, "b", b)}
+				if holds, err := p.Bool(&Vars{Event: evt}); holds || err != nil {
+					t.Fatalf("%s\nis said to be never true, because %s,\nbut is %v (%v) for a = %q and b = %q", src, why.Text, holds, err, a, b)
+				}
+			}
+		}
+	}
+	if never < 300 {
+		t.Errorf("only %d of the expressions are said to be never true: the test proves nothing", never)
+	}
+}
+
+func TestWhatIsTooLongIsNotLookedInto(t *testing.T) {
+	src := strings.Repeat("(", maxSource+1)
+	if _, err := LookInto(src); err == nil {
+		t.Error("no error")
+	}
+	if _, never := Never(src); never || len(Demands(src)) > 0 {
+		t.Error("something was seen")
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/parser"
 )
 
 // Contradiction is why an expression can never be true.
@@ -20,12 +19,12 @@ type Contradiction struct {
 // Never reports whether an expression is false, or fails, for every event. It sees contradictions
 // between comparisons with constants, and sees nothing in what else may never hold.
 func Never(src string) (Contradiction, bool) {
-	tree, err := parser.Parse(src)
+	root, err := tree(src)
 	if err != nil {
 		return Contradiction{}, false
 	}
 	f := newFacts()
-	at, text := f.all(tree.Node)
+	at, text := f.all(root)
 	if text == "" {
 		return Contradiction{}, false
 	}
@@ -35,12 +34,12 @@ func Never(src string) (Contradiction, bool) {
 // AtLeast returns the least value that an integer, such as len(queue.Queue), must have for an
 // expression to be true; ok is false when nothing is said of it.
 func AtLeast(src, integer string) (n int, ok bool) {
-	tree, err := parser.Parse(src)
+	root, err := tree(src)
 	if err != nil {
 		return 0, false
 	}
 	f := newFacts()
-	f.all(tree.Node)
+	f.all(root)
 	r, ok := f.numbers[integer]
 	if !ok || r.low == math.MinInt {
 		return 0, false
