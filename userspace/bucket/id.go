@@ -38,10 +38,19 @@ func (h Hasher) append(b []byte) []byte {
 }
 
 // ID returns the ID of the bucket for a scenario and the key that Match found.
-func (h Hasher) ID(s *Scenario, key string) ID {
+func (h Hasher) ID(s *Scenario, key string) ID { return h.Key(key).ID(s) }
+
+// KeyHash is the hash of a key: several scenarios often group an event by the same one.
+type KeyHash struct{ lo, hi uint64 }
+
+// Key hashes a key.
+func (h Hasher) Key(key string) KeyHash {
 	lo, hi := sipHash(h.key, key)
-	return ID{key: hi, both: mix(lo ^ s.number)}
+	return KeyHash{lo, hi}
 }
+
+// ID returns the ID of the bucket for a scenario and the key.
+func (k KeyHash) ID(s *Scenario) ID { return ID{key: k.hi, both: mix(k.lo ^ s.number)} }
 
 func (h Hasher) text(s string) uint64 {
 	lo, _ := sipHash(h.key, s)

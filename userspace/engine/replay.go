@@ -38,9 +38,10 @@ type Totals struct {
 	CutLines uint64 // lines longer than 1 MiB, of which only the beginning was read
 }
 
-// Bounds of a batch of a replay: several of them wait in the queues at a time.
+// Bounds of a batch of a replay: several of them wait in the queues at a time, and their events are
+// to stay in the processor's cache.
 const (
-	replayBatch = 256     // lines
+	replayBatch = 64      // lines
 	replayBytes = 1 << 20 // after which no line is added
 )
 

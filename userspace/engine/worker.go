@@ -142,6 +142,9 @@ func (w *worker) offer(j *job, evt *event.Event, at position) {
 	}
 	e, offer := w.engine, j.room.Offer(evt, when)
 	offer.Narrow(w.rules.needs, w.chosen)
+	var key string // of the match before
+	var hash bucket.KeyHash
+	hashed := false
 	for place = w.chosen.Next(place); place >= 0; place = w.chosen.Next(place + 1) {
 		rule := w.rules.rules[place]
 		w.events[place]++
@@ -159,7 +162,10 @@ func (w *worker) offer(j *job, evt *event.Event, at position) {
 		}
 		w.matches[rule.place]++
 		at.rule = rule.place
-		j.add(pour{rule: rule, id: e.hasher.ID(rule.Scenario, m.Key), match: m, at: at})
+		if !hashed || m.Key != key {
+			key, hash, hashed = m.Key, e.hasher.Key(m.Key), true
+		}
+		j.add(pour{rule: rule, id: hash.ID(rule.Scenario), match: m, at: at})
 	}
 }
 

@@ -171,11 +171,11 @@ func (f *Fields) Assign(from *Fields) {
 // keptFields bounds the memory that is kept for the next event: few events have more.
 const keptFields = 64
 
-// Reset removes all fields and keeps the memory for the next event, unless it is much.
+// Reset removes all fields and keeps the memory for the next event, unless it is much. The text that
+// the fields had is let go of as others take their places.
 func (f *Fields) Reset() {
 	if cap(f.list) > keptFields {
 		f.list = nil
 	}
-	clear(f.list)
 	*f = Fields{list: f.list[:0]}
 }
