@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func bayesian(extra string) string {
@@ -101,5 +103,19 @@ func TestALeakyBucketMayBeConvincedToo(t *testing.T) {
 		"- {condition: evt.Meta.user == 'root', prob_given_evil: 0.9, prob_given_benign: 0.1}\n"))
 	if h.pour(s, at(0, "192.0.2.1", "user", "eve")) != nil || h.pour(s, at(0, "192.0.2.1", "user", "root")) == nil {
 		t.Error("not the second event overflows")
+	}
+}
+
+func TestTheExpressionsOfABayesianScenarioAreListed(t *testing.T) {
+	var got []string
+	for _, k := range mustCompile(t, bayesian("groupby: evt.Meta.source_ip\n"+clues)).Expressions() {
+		got = append(got, k.Key+": "+k.Program.Source())
+	}
+	want := []string{
+		"filter: true", "groupby: evt.Meta.source_ip", "bayesian_conditions: evt.Meta.user == 'root'",
+		"bayesian_conditions: leaky.Total_count > 2", "bayesian_conditions: any(queue.Queue, {.Meta.port == '2222'})",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("expressions differ (-want +got):\n%s", diff)
 	}
 }

@@ -75,6 +75,11 @@ func (s *Scenario) Expressions() []expr.Keyed {
 	add("condition", s.condition)
 	add("overflow_filter", s.overflowFilter)
 	add("scope", s.scopeExpr)
+	if s.belief != nil {
+		for _, c := range s.belief.clues {
+			add("bayesian_conditions", c.condition)
+		}
+	}
 	return out
 }
 
