@@ -24,7 +24,8 @@ func newRulesInspect(a *app) *cobra.Command {
 		Long: `Say how rules are run, all of them or the one of a name.
 
 A filter that compares a field with constants is indexed: events with another value never
-reach it. Expressions are compiled; what the compiler does not know is left to a virtual
+reach it. Words of which one must occur are looked for in one pass for all filters, and who
+lacks them is not evaluated either. Expressions are compiled; what the compiler does not know is left to a virtual
 machine, which is slower, and the construct that is to blame is named.
 
 Patterns match one-pass, when the next byte always decides; backtracking, when alternatives
@@ -83,6 +84,9 @@ func printInspected(w io.Writer, r *inspect.Rule) {
 		if len(e.Index) > 0 {
 			how += ", asked only where " + strings.Join(e.Index, " and ")
 		}
+		if len(e.Words) > 0 {
+			how += ", asked only with " + strings.Join(e.Words, " or ")
+		}
 		fmt.Fprintf(w, "  %s: %s\n", e.Key, printable(how, oneLine))
 		fmt.Fprintf(w, "    %s\n", printable(strings.Join(strings.Fields(e.Source), " "), oneLine))
 	}
@@ -117,9 +121,9 @@ func printInspection(w io.Writer, r *inspect.Report) error {
 	}
 	fmt.Fprintf(w, "%s\n\n", strings.Join(kinds, ", "))
 	counts := func(name string, c inspect.Counts) []string {
-		return []string{name, strconv.Itoa(c.All), strconv.Itoa(c.Indexed), strconv.Itoa(c.Compiled), strconv.Itoa(c.Interpreted)}
+		return []string{name, strconv.Itoa(c.All), strconv.Itoa(c.Indexed), strconv.Itoa(c.Searched), strconv.Itoa(c.Compiled), strconv.Itoa(c.Interpreted)}
 	}
-	if err := table(w, "", []string{"EXPRESSIONS", "ALL", "INDEXED", "COMPILED", "LEFT TO VM"},
+	if err := table(w, "", []string{"EXPRESSIONS", "ALL", "BY VALUE", "BY WORDS", "COMPILED", "LEFT TO VM"},
 		[][]string{counts("filters", s.Filters), counts("others", s.Others)}); err != nil {
 		return err
 	}

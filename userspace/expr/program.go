@@ -54,6 +54,16 @@ func (p *Program) Requires() []Condition { return p.requires }
 // it need not be run for one.
 func (p *Program) Complete() bool { return p.complete }
 
+// Words returns, each with the text that it is looked for in, the words of which one must occur in an
+// event for the expression to be true; none when nothing can be said of it. Whoever skips an event
+// without any of them changes nothing.
+func (p *Program) Words() (out []string) {
+	for _, w := range p.words {
+		out = append(out, fmt.Sprintf("%q in %s", w.text, w.subject.Source()))
+	}
+	return out
+}
+
 // Kind returns what the expression gives, as far as it is certain.
 func (p *Program) Kind() Kind {
 	if p.native == nil {

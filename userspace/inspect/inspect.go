@@ -33,6 +33,7 @@ type Expression struct {
 	At       string   `json:"at"` // file:line:column
 	Source   string   `json:"source"`
 	Index    []string `json:"index,omitempty"`   // of a filter: what an event must hold for it to be evaluated at all
+	Words    []string `json:"words,omitempty"`   // of a filter: one of these must occur for it to be evaluated
 	Compiled bool     `json:"compiled"`          // else the virtual machine runs it
 	Because  string   `json:"because,omitempty"` // of the construct that is not compiled
 	Depth    int      `json:"depth,omitempty"`   // of a node: how many nodes it lies in
@@ -73,7 +74,8 @@ type Summary struct {
 // Counts counts expressions. Those that are indexed are compiled or interpreted besides.
 type Counts struct {
 	All         int `json:"all"`
-	Indexed     int `json:"indexed"`
+	Indexed     int `json:"indexed"`  // by the value of a field
+	Searched    int `json:"searched"` // for words that must occur, all of them in one pass
 	Compiled    int `json:"compiled"`
 	Interpreted int `json:"interpreted"`
 }
@@ -162,6 +164,7 @@ func look(k expr.Keyed) Expression {
 	for _, c := range k.Program.Requires() {
 		e.Index = append(e.Index, condition(c))
 	}
+	e.Words = k.Program.Words()
 	return e
 }
 
@@ -191,6 +194,9 @@ func (r *Report) add(rule *Rule) {
 		to.All++
 		if len(e.Index) > 0 {
 			to.Indexed++
+		}
+		if len(e.Words) > 0 {
+			to.Searched++
 		}
 		if e.Compiled {
 			to.Compiled++

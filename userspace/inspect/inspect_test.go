@@ -32,7 +32,7 @@ whitelist: {reason: r, expression: ["evt.Parsed.n == '1'"]}
 		"scenarios/s.yaml": {Data: []byte(`type: leaky
 name: test/s
 description: d
-filter: evt.Meta.a == '1'
+filter: evt.Meta.a == '1' && Upper(evt.Meta.path) contains '/ADMIN'
 groupby: evt.Meta.source_ip
 capacity: 5
 leakspeed: 10s
@@ -67,7 +67,8 @@ func TestLookSaysHowRulesAreRun(t *testing.T) {
 			{
 				Kind: rules.Scenario, Name: "test/s", At: "rules/scenarios/s.yaml:1",
 				Expressions: []inspect.Expression{
-					{Key: "filter", At: "rules/scenarios/s.yaml:4:9", Source: "evt.Meta.a == '1'", Index: []string{`evt.Meta.a == "1"`}, Compiled: true},
+					{Key: "filter", At: "rules/scenarios/s.yaml:4:9", Source: "evt.Meta.a == '1' && Upper(evt.Meta.path) contains '/ADMIN'",
+						Index: []string{`evt.Meta.a == "1"`}, Words: []string{`"/ADMIN" in Upper(evt.Meta.path)`}, Compiled: true},
 					{Key: "groupby", At: "rules/scenarios/s.yaml:5:10", Source: "evt.Meta.source_ip", Compiled: true},
 				},
 				Patterns: []inspect.Pattern{},
@@ -75,7 +76,7 @@ func TestLookSaysHowRulesAreRun(t *testing.T) {
 		},
 		Summary: inspect.Summary{
 			Rules:    map[rules.Kind]int{rules.Parser: 1, rules.Scenario: 1},
-			Filters:  inspect.Counts{All: 3, Indexed: 2, Compiled: 3},
+			Filters:  inspect.Counts{All: 3, Indexed: 2, Searched: 1, Compiled: 3},
 			Others:   inspect.Counts{All: 3, Compiled: 3},
 			Left:     map[string]int{},
 			Patterns: inspect.Patterns{All: 1, OnePass: 1, Anchored: 1, Literal: 1},
