@@ -293,3 +293,18 @@ func TestOnlyLeavesOneRule(t *testing.T) {
 		t.Errorf("explanation holds %d nodes, %d overflows and scenarios %v", len(line.Nodes), len(line.Overflows), line.Scenarios)
 	}
 }
+
+func TestScenariosThatLookedInVainAreCountedUnlessAllIsWanted(t *testing.T) {
+	line := &explain.Line{Outcome: explain.Parsed}
+	for range 20 {
+		line.Scenarios = append(line.Scenarios, &explain.Scenario{Name: "test/vain", Asked: true, Why: "x"})
+	}
+	count := func(detail explain.Detail) int { return strings.Count(mustText(t, line, detail), "test/vain") }
+	if brief, failing := count(explain.Brief), count(explain.Failing); brief != 0 || failing != 20 {
+		t.Errorf("%d of 20 are listed, and %d when failures are wanted", brief, failing)
+	}
+	line.Scenarios[3].Asked = false // which is there only when all are wanted
+	if n := count(explain.Brief); n != 20 {
+		t.Errorf("%d of 20 are listed when all are wanted", n)
+	}
+}

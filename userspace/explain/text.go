@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -211,9 +212,10 @@ func (p *printer) scenarios(l *Line) {
 	} else {
 		p.linef(1, "%s %s it", count(counted, "scenario"), verb(counted, "counts", "count"))
 	}
-	refused := len(l.Scenarios) - counted
+	few := len(l.Scenarios)-counted <= fewRefused
+	all := slices.ContainsFunc(l.Scenarios, func(s *Scenario) bool { return !s.Asked }) // were asked for
 	for _, s := range l.Scenarios {
-		if s.Counts || s.Error != "" || p.detail >= Failing || refused <= fewRefused {
+		if s.Counts || s.Error != "" || p.detail >= Failing || few || all {
 			p.scenario(2, s)
 			continue
 		}
