@@ -22,6 +22,7 @@ func typeOf(n ast.Node) safeType { return new(safety).typeOf(n) }
 type safety struct {
 	helpers map[string]closure.Helper
 	bound   map[string]ast.Node // variables that let declares, by what they stand for
+	known   map[*ast.BinaryNode]safeType
 }
 
 // typeOf recognises comparisons of the event's text fields with constants, helpers of texts that
@@ -114,7 +115,20 @@ func typeOfField(n ast.Node) safeType {
 	return notSafe
 }
 
+// typeOfBinary remembers what it found: each && asks about all that is before it.
 func (s *safety) typeOfBinary(n *ast.BinaryNode) safeType {
+	t, ok := s.known[n]
+	if !ok {
+		t = s.typeOfOperator(n)
+		if s.known == nil {
+			s.known = map[*ast.BinaryNode]safeType{}
+		}
+		s.known[n] = t
+	}
+	return t
+}
+
+func (s *safety) typeOfOperator(n *ast.BinaryNode) safeType {
 	left := s.typeOf(n.Left)
 	if n.Operator == "in" {
 		if list, ok := n.Right.(*ast.ArrayNode); ok && left == text && allText(list.Nodes) {
