@@ -117,6 +117,7 @@ func (c *Compiler) Compile(src yamlpos.Text, env Env, want Kind) (*Program, erro
 	p := &Program{src: src, env: env, want: want, code: code, reads: readsOf(code.Node()), frames: c.frames}
 	p.stores = env != EnvProfile && strings.Contains(src.Text, "Unmarshaled")
 	c.native(p)
+	p.field = wholeField(tree)
 	if want == Bool {
 		p.requires, p.complete = requires(tree, c.helpers)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
 
+	"gabion/userspace/event"
 	"gabion/userspace/expr/closure"
 	"gabion/userspace/yamlpos"
 )
@@ -28,6 +29,7 @@ type Program struct {
 	stores   bool // may hand evt.Unmarshaled to a helper that stores into it
 	requires []Condition
 	complete bool // there is nothing else in it
+	field    eventField
 	words    []word
 	reads    reads
 	frames   *sync.Pool
@@ -49,6 +51,12 @@ func (p *Program) Pos() yamlpos.Position { return p.src.Pos }
 // event for which one of the conditions does not hold changes nothing: evaluating it would have
 // been false, without an error and without a side effect.
 func (p *Program) Requires() []Condition { return p.requires }
+
+// Field returns the field of the event that the expression is, as in evt.Parsed.program; ok is false
+// when there is more to it.
+func (p *Program) Field() (set event.FieldSet, key event.Key, ok bool) {
+	return p.field.set, p.field.key, p.field.ok
+}
 
 // Complete reports whether the expression is true of every event that fulfils its Requires, so that
 // it need not be run for one.

@@ -181,6 +181,29 @@ func TestRequiresFindsWhatMustHold(t *testing.T) {
 	}
 }
 
+func TestAnExpressionThatIsAFieldSaysWhich(t *testing.T) {
+	for _, tt := range []struct{ src, want string }{
+		{"evt.Parsed.program", "x"}, {"evt.Meta['log_type']", "y"}, {"evt.Enriched.place", "z"}, {"(evt.Parsed.program)", "x"}, {"evt.Parsed.none", ""},
+	} {
+		evt := &event.Event{Parsed: event.MakeFields("program", "x"), Meta: event.MakeFields("log_type", "y"), Enriched: event.MakeFields("place", "z")}
+		p := mustCompile(t, tt.src, EnvEvent, Any)
+		set, key, ok := p.Field()
+		if got := evt.In(set).GetKey(key); !ok || got != tt.want {
+			t.Errorf("%s is a field: %v, of value %q, want %q", tt.src, ok, got, tt.want)
+		}
+		if got, err := p.Value(&Vars{Event: evt}); err != nil || got != tt.want {
+			t.Errorf("%s = %v, %v; want %q", tt.src, got, err, tt.want)
+		}
+	}
+	for _, src := range []string{
+		"evt.Stage", "evt.Line.Raw", "evt.Parsed[evt.Stage]", "evt.Parsed.a + 'b'", "evt.Unmarshaled.a", "evt.Parsed?.a", "evt.Parsed", "evt.Line.Labels.type", "evt.GetMeta('a')",
+	} {
+		if _, _, ok := mustCompile(t, src, EnvEvent, Any).Field(); ok {
+			t.Errorf("%s is taken for a field", src)
+		}
+	}
+}
+
 func TestConditionAllowsItsValues(t *testing.T) {
 	c := Condition{"Meta", "x", []string{"", "b"}}
 	for value, want := range map[string]bool{"": true, "b": true, "a": false} {

@@ -140,6 +140,24 @@ func newCondition(m, key string, values []string) (Condition, bool) {
 	return Condition{Map: m, Key: key, Values: slices.Compact(values)}, len(values) > 0
 }
 
+// eventField is an expression that only reads a field of the event.
+type eventField struct {
+	set event.FieldSet
+	key event.Key
+	ok  bool
+}
+
+func wholeField(n ast.Node) (f eventField) {
+	path, ok := eventPath(n)
+	if !ok || len(path) != 2 {
+		return f
+	}
+	if f.set, f.ok = event.FieldSetOf(path[0]); f.ok {
+		f.key = event.NewKey(path[1])
+	}
+	return f
+}
+
 // eventPath returns the constant names behind evt: evt.Meta["log_type"] gives Meta, log_type.
 func eventPath(n ast.Node) ([]string, bool) {
 	switch n := n.(type) {

@@ -18,6 +18,10 @@ type static struct {
 	expression *expr.Program
 	text       bool // the expression gives text, or fails
 	always     bool // also set when the value is empty
+
+	copies bool // the expression is a field of the event and nothing else: this one
+	from   event.FieldSet
+	key    event.Key
 }
 
 func (c *compiler) statics(docs []StaticDocument) []*static {
@@ -34,7 +38,10 @@ func (c *compiler) static(d *StaticDocument) *static {
 	case d.Value != "":
 	case d.Expression.Text != "":
 		s.expression = c.expression(d.Expression, expr.Any)
-		s.text = s.expression != nil && s.expression.Kind() == expr.String
+		if s.expression != nil {
+			s.text = s.expression.Kind() == expr.String
+			s.from, s.key, s.copies = s.expression.Field()
+		}
 	case !d.At.Has("value"):
 		c.missing(d.At, "static needs a value or an expression", "value", "expression")
 	}
@@ -129,14 +136,10 @@ func (r *run) apply(n *node, s *static) error {
 // staticValue computes the text of a static's expression. Failures, nil and nested values skip the
 // static; any other value without a text ends the event, as rules expect.
 func (r *run) staticValue(n *node, s *static) (value string, skip bool, err error) {
-	if s.expression.Kind() == expr.String { // without boxing it
-		value, err = s.expression.String(&r.vars)
-		if err != nil {
-			r.fault(n, "static failed", err)
-		}
-		return value, err != nil, nil
+	if s.copies {
+		return r.evt.In(s.from).GetKey(s.key), false, nil
 	}
-	if s.text {
+	if s.text { // without boxing it
 		if value, err = s.expression.String(&r.vars); err != nil {
 			r.fault(n, "static failed", err)
 		}
