@@ -6,7 +6,7 @@ CLANG    := clang-19
 STRIP    := llvm-strip-19
 export CGO_ENABLED := 0
 
-.PHONY: help build run test test-kernels lint generate bench install clean
+.PHONY: help build run test test-kernels fuzz lint generate bench install clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -26,6 +26,10 @@ test: build ## run all tests (as root: also those that load kernel programs)
 test-kernels: ## run the data path's tests in other kernels, emulated; KERNELS="5.10 6.1" narrows
 	@tools/need.sh go qemu-system-x86_64 dpkg-deb xz
 	$(GO) run ./tools/kernels -kernels "$(KERNELS)" $(if $(UPDATE),-update)
+
+fuzz: ## run every fuzz target for a moment; TIME=1m for longer
+	@tools/need.sh go git
+	@GO=$(GO) tools/fuzz.sh "$(or $(TIME),3s)"
 
 lint: ## gofmt, go vet, staticcheck
 	@tools/need.sh go
