@@ -106,8 +106,7 @@ up: the network is not measured.
 --workers is how many cores may work, everything included: the same number of overflows
 comes out for any of them.`,
 		Example: `  gabion bench engine --type syslog --log auth.log
-  gabion bench engine --rules ~/hub --collection crowdsecurity/sshd --collection crowdsecurity/linux \
-      --type syslog --log auth.log --workers 1 --json`,
+  gabion bench engine --rules ~/hub --collection crowdsecurity/sshd --type syslog --log auth.log --workers 1 --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if workers < 1 {

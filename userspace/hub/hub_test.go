@@ -236,3 +236,26 @@ func TestAScenarioTellsTheVersionThatItsFileHasInTheIndex(t *testing.T) {
 		})
 	}
 }
+
+func TestCollectionsThatReadNoRawLinesGetWhatDoes(t *testing.T) {
+	own := map[string]string{
+		"collections/ann/ssh.yaml":                       "name: ann/ssh\nparsers: [ann/sshd]\n",
+		"collections/ann/all.yaml":                       "name: ann/all\nparsers: [ann/raw, ann/sshd]\n",
+		"parsers/s00-raw/ann/raw.yaml":                   "",
+		"parsers/s01-parse/ann/sshd.yaml":                "",
+		"parsers/s00-raw/crowdsecurity/syslog-logs.yaml": "",
+	}
+	h := mustNew(t, own)
+	for name, want := range map[string][]string{
+		"ann/ssh": {"parsers/s01-parse/ann/sshd.yaml", "parsers/s00-raw/crowdsecurity/syslog-logs.yaml"},
+		"ann/all": {"parsers/s00-raw/ann/raw.yaml", "parsers/s01-parse/ann/sshd.yaml"},
+	} {
+		items, err := h.Collection(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, paths(h.withBase(items))); diff != "" {
+			t.Errorf("%s: items differ (-want +got):\n%s", name, diff)
+		}
+	}
+}

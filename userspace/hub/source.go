@@ -12,7 +12,8 @@ import (
 
 // OpenRules returns the rules of a directory as a source: the items of the collections, when some
 // are named, else every parser, post-overflow rule, scenario and context of a hub, and all of a
-// folder that has no folder of collections.
+// folder that has no folder of collections. To collections that do not read raw lines come the
+// parsers that do so in every install.
 func OpenRules(dir string, collections ...string) (rules.Source, error) {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
@@ -32,7 +33,28 @@ func OpenRules(dir string, collections ...string) (rules.Source, error) {
 		return h.Source(h.Items(Parser, PostOverflow, Scenario, Context)), nil
 	}
 	items, err := h.Collection(collections...)
-	return h.Source(items), err
+	return h.Source(h.withBase(items)), err
+}
+
+// base is the parsers that an install of the public hub has from the beginning: without them no line gets
+// to a collection's own. Their names are the hub's.
+func base() [3]string {
+	return [...]string{"crowdsecurity/syslog-logs", "crowdsecurity/dateparse-enrich", "crowdsecurity/geoip-enrich"}
+}
+
+const rawStage = "s00-raw" // of the hub
+
+// withBase adds the base, as far as the hub has it, to items of which none reads raw lines.
+func (h *Hub) withBase(items []Item) []Item {
+	if slices.ContainsFunc(items, func(i Item) bool { return i.Kind == Parser && i.Stage == rawStage }) {
+		return items
+	}
+	for _, name := range base() {
+		if item, ok := h.Find(Parser, name); ok && !slices.Contains(items, item) {
+			items = append(items, item)
+		}
+	}
+	return items
 }
 
 // selection is a file system with some files of another.
