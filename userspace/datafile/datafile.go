@@ -55,11 +55,15 @@ func New(config Config) *Store {
 
 // files are the loaded data files by name. A value is never changed: loading replaces it.
 type files struct {
+	version uint64
 	lists   map[string][]string
 	regexps map[string]*patterns
 	tables  map[string]*table
 	bots    map[string][]*Bot
 }
+
+// Version is another number whenever a file was loaded. As long as it stays, so does what was read.
+func (s *Store) Version() uint64 { return s.data.Load().version }
 
 // Lines returns the lines of a file of type string; false when there is no such file.
 func (s *Store) Lines(name string) ([]string, bool) {
@@ -143,7 +147,7 @@ func (s *Store) Load(file, typ string) error {
 	if err != nil {
 		return err
 	}
-	next := &files{lists: maps.Clone(old.lists), regexps: maps.Clone(old.regexps), tables: maps.Clone(old.tables), bots: maps.Clone(old.bots)}
+	next := &files{version: old.version + 1, lists: maps.Clone(old.lists), regexps: maps.Clone(old.regexps), tables: maps.Clone(old.tables), bots: maps.Clone(old.bots)}
 	err = load(next, file, data)
 	s.data.Store(next)
 	return err

@@ -11,7 +11,7 @@ import (
 // withLines gives the helper File its search.
 func (l *Lib) withLines(h expr.Function) expr.Function {
 	h.Lines = func(name string, how expr.Relation, of func(line string) (string, bool)) expr.LineSearch {
-		return &lineSearch{lines: func() []string { return l.file(name) }, how: how, of: of}
+		return &lineSearch{version: l.data.Version, lines: func() []string { return l.file(name) }, how: how, of: of}
 	}
 	return h
 }
@@ -19,16 +19,18 @@ func (l *Lib) withLines(h expr.Function) expr.Function {
 // lineSearch looks for a line of a data file that a text relates to. It is prepared when it is first
 // used, and again when the file was loaded since.
 type lineSearch struct {
-	lines func() []string
-	how   expr.Relation
-	of    func(line string) (string, bool)
-	index atomic.Pointer[lineIndex]
+	version func() uint64 // of the lines
+	lines   func() []string
+	how     expr.Relation
+	of      func(line string) (string, bool)
+	index   atomic.Pointer[lineIndex]
 }
 
 // lineIndex is what was prepared. It never changes.
 type lineIndex struct {
-	lines   []string // it was made of
-	failed  bool     // something cannot be made of a line: only a walk tells where it ends
+	version uint64 // of the lines
+	empty   bool   // there are none
+	failed  bool   // something cannot be made of a line: only a walk tells where it ends
 	words   *search.Words
 	set     map[string]bool
 	lengths []int // of the texts in set, ascending
@@ -36,7 +38,7 @@ type lineIndex struct {
 }
 
 // Empty implements expr.LineSearch.
-func (s *lineSearch) Empty() bool { return len(s.lines()) == 0 }
+func (s *lineSearch) Empty() bool { return s.current().empty }
 
 // Find implements expr.LineSearch.
 func (s *lineSearch) Find(text string) (found, known bool) {
@@ -67,17 +69,18 @@ func (s *lineSearch) Find(text string) (found, known bool) {
 }
 
 func (s *lineSearch) current() *lineIndex {
-	lines := s.lines()
+	version := s.version() // before the lines: they may be newer than it says, never older
 	x := s.index.Load()
-	if x == nil || len(x.lines) != len(lines) || len(lines) > 0 && &x.lines[0] != &lines[0] {
-		x = s.prepare(lines)
+	if x == nil || x.version != version {
+		x = s.prepare(s.lines())
+		x.version = version
 		s.index.Store(x)
 	}
 	return x
 }
 
 func (s *lineSearch) prepare(lines []string) *lineIndex {
-	x := &lineIndex{lines: lines}
+	x := &lineIndex{empty: len(lines) == 0}
 	made := make([]string, len(lines))
 	for i, line := range lines {
 		var ok bool
