@@ -28,15 +28,15 @@ type family struct {
 	limit int           // entries
 	log   *slog.Logger
 
-	view  view
-	hosts *hostTable
-	front front
-	trie  trie
-	cidr  *table.Cells // the /24s that the trie touches; nil for IPv6
-	nets  *nets        // nil for IPv6
-	known prefixes     // what is in the trie
-	fresh bool         // something was put since the last sync
-	wait  func() error // what sync does
+	view    view
+	hosts   *hostTable
+	front   front
+	trie    trie
+	cidr    *table.Cells           // the /24s that the trie touches; nil for IPv6
+	nets    *nets                  // nil for IPv6
+	known   prefixes               // what is in the trie
+	fresh   bool                   // something was put since the last sync
+	install func(*hostTable) error // putTable
 
 	// late: packets that began before the last takeOver may not be done.
 	late bool

@@ -13,8 +13,17 @@ import (
 // A long list goes another way than a few bans, and must come to the same.
 func TestALongListHasEverythingInForce(t *testing.T) {
 	const n = 2 * piece
-	for _, family := range []string{"v4", "v6"} {
-		t.Run(family, func(t *testing.T) {
+	for _, tt := range []struct {
+		family, way string
+		load        func(*Plane, []decision.Rule) error
+	}{
+		{"v4", "bans", (*Plane).Ban},
+		{"v6", "bans", (*Plane).Ban},
+		{"v4", "swap", func(p *Plane, list []decision.Rule) error { return swapAll(p, list, nil) }},
+		{"v6", "swap", func(p *Plane, list []decision.Rule) error { return swapAll(p, list, nil) }},
+	} {
+		family := tt.family
+		t.Run(tt.way+" "+family, func(t *testing.T) {
 			p := mustOpen(t, Options{Dir: pinDir(t)})
 			f := p.tables.family(host(scattered(family, 0)))
 			want := map[netip.Prefix]decision.Class{}
@@ -31,9 +40,12 @@ func TestALongListHasEverythingInForce(t *testing.T) {
 				add(host(scattered(family, i)), decision.ClassBan)
 			}
 			for _, a := range crowded {
-				add(host(a), decision.ClassBan)
+				add(host(a), decision.ClassShadow)
 			}
 			add(host(scattered(family, 7)), decision.ClassShadow) // a twin: the later one counts
+			for _, a := range crowded {
+				add(host(a), decision.ClassBan)
+			}
 			wide, inside := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParseAddr("192.0.2.200")
 			if family == "v6" {
 				wide, inside = netip.MustParsePrefix("2001:db8:ffff::/48"), netip.MustParseAddr("2001:db8:ffff::1")
@@ -41,7 +53,7 @@ func TestALongListHasEverythingInForce(t *testing.T) {
 			add(wide, decision.ClassBan)
 			list = append(list, decision.Rule{Prefix: host(draw()), DecisionID: 1}) // without an end
 
-			err := p.Ban(list)
+			err := tt.load(p, list)
 			if err == nil || !strings.HasSuffix(err.Error(), "a ban needs an end") || strings.Contains(err.Error(), "\n") {
 				t.Errorf("err = %v, want that one ban needs an end", err)
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // rebuilt is the host table and the front that will take over from those in use.
@@ -37,8 +38,9 @@ func (f *family) rebuild(more int, put *hostList, gone map[netip.Prefix]struct{}
 	if err := next.fill(put, gone); err != nil {
 		return errors.Join(err, next.abandon())
 	}
-	// A packet that sees the new table must see the marks of what found no slot in it.
-	if len(next.rest) > 0 {
+	// A table of the same size comes in place while packets look there: those must see the marks of what
+	// found no slot in it. For another size, takeOver waits for them.
+	if len(next.rest) > 0 && next.hosts.log2 == old.log2 {
 		if err := f.sync(); err != nil {
 			return errors.Join(err, next.abandon())
 		}
@@ -129,7 +131,7 @@ func (r *rebuilt) fill(put *hostList, gone map[netip.Prefix]struct{}) error {
 	r.mark = mark
 	replaced := map[netip.Prefix]bool{} // in the trie
 	for e := range put.all(r.hosts) {
-		r.place(e)
+		r.seat(e)
 		if r.known.has(e.prefix) {
 			replaced[e.prefix] = true
 		}
@@ -171,10 +173,20 @@ func (r *rebuilt) place(e entry) {
 	}
 }
 
-// seat gives a host without a place a slot.
+// seat gives a host a slot. Of entries for the same host the last one counts.
 func (r *rebuilt) seat(e entry) {
 	e.Hits = 0 // they come once the old table counts no more
-	if !r.hosts.put(e.prefix.Addr(), e.Entry) {
+	before := r.hosts.size()
+	switch {
+	case r.hosts.put(e.prefix.Addr(), e.Entry):
+		if r.hosts.size() > before {
+			r.mark(e.prefix.Addr())
+		}
+	case r.left[e.prefix]:
+		i := slices.IndexFunc(r.rest, func(one entry) bool { return one.prefix == e.prefix })
+		e.Hits = r.rest[i].Hits
+		r.rest[i] = e
+	default:
 		if old, ok := r.family.hosts.find(e.prefix.Addr()); ok {
 			e.Hits = old.Hits
 		} else if hits, err := r.trieHits([]netip.Prefix{e.prefix}); err == nil {
@@ -182,9 +194,7 @@ func (r *rebuilt) seat(e entry) {
 		}
 		r.rest = append(r.rest, e)
 		r.left[e.prefix] = true
-		return
 	}
-	r.mark(e.prefix.Addr())
 }
 
 // carry takes an entry of the trie along: a host that finds a slot now leaves it. One that was put in by
@@ -242,9 +252,10 @@ func (r *rebuilt) abandon() error {
 
 // takeOver shows the new tables: packets that began before may still look at the old ones. A table of
 // the same size replaces the old one in its place, just before the new front is shown: in between,
-// the old front marks all that both tables hold. When it fails, nothing has changed.
+// the old front marks all that both tables hold. Packets are waited for before that of another size is
+// shown: who sees it must see the marks of what found no slot in it. When it fails, nothing has changed.
 func (f *family) takeOver(next *rebuilt) error {
-	if err := f.outer.Put(uint32(next.hosts.log2), next.hosts.m); err != nil {
+	if err := f.install(next.hosts); err != nil {
 		return fmt.Errorf("put a host table in place: %w", err)
 	}
 	f.hosts, f.front, f.late = next.hosts, next.front, true
@@ -328,14 +339,13 @@ func (f *family) has(p netip.Prefix) bool {
 
 // sync returns when every packet that began before is done.
 func (f *family) sync() error {
-	if err := f.wait(); err != nil {
+	if err := f.install(f.hosts); err != nil {
 		return fmt.Errorf("wait for running programs: %w", err)
 	}
 	f.fresh, f.late = false, false
 	return nil
 }
 
-func (f *family) awaitPackets() error {
-	// An update of a map of maps waits for that (maybe_wait_bpf_programs in kernel/bpf/syscall.c).
-	return f.outer.Put(uint32(f.hosts.log2), f.hosts.m)
-}
+// putTable puts a table in its place among the others, and returns when every packet that began before is
+// done: an update of a map of maps waits for that (maybe_wait_bpf_programs in kernel/bpf/syscall.c).
+func (f *family) putTable(t *hostTable) error { return f.outer.Put(uint32(t.log2), t.m) }

@@ -59,7 +59,7 @@ func (p *Plane) openTables() error {
 	for _, f := range []*family{t.v4, t.v6} {
 		f.key, f.limit, f.log = p.abi.HashKey, p.maxBans, p.log
 		f.known.in = map[netip.Prefix]terms{}
-		f.wait = f.awaitPackets
+		f.install = f.putTable
 		if err := f.open(); err != nil {
 			return err
 		}
