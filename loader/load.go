@@ -155,6 +155,7 @@ func (l *hostList) cut(orders []uint32, n int) (left []netip.Prefix) {
 			return out
 		})
 	}
+	l.n -= len(left)
 	return left
 }
 

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -85,6 +86,36 @@ func TestALongListHasEverythingInForce(t *testing.T) {
 			}
 			if reason := mustReason(t, p, scattered(family, 7)); reason != "shadowed" {
 				t.Errorf("the twin is %q, want shadowed", reason)
+			}
+		})
+	}
+}
+
+// Who is left out of a list that is too long are its last new hosts, and the table is made for the others.
+func TestASwapThatIsTooLongLeavesOutItsLastHosts(t *testing.T) {
+	const room, n = 2000, 40_000
+	for _, family := range []string{"v4", "v6"} {
+		t.Run(family, func(t *testing.T) {
+			p := mustOpen(t, Options{Dir: pinDir(t), MaxBans: room})
+			f := p.tables.family(host(scattered(family, 0)))
+			stays := host(scattered(family, n-1)) // the last of the list, but not new
+			mustBan(t, p, ban(stays.String(), decision.ClassShadow, inAnHour()))
+			var list []decision.Rule
+			for i := range n {
+				list = append(list, decision.Rule{Prefix: host(scattered(family, i)), DecisionID: 1, Until: inAnHour()})
+			}
+			err := swapAll(p, list, nil)
+			var full *FullError
+			if !errors.As(err, &full) || len(full.Prefixes) != n-room {
+				t.Fatalf("err = %v, want %d prefixes left out", err, n-room)
+			}
+			if want := f.kind.log2For(room); f.size() != room || f.hosts.log2 != want {
+				t.Errorf("%d entries in 2^%d lines, want %d in 2^%d", f.size(), f.hosts.log2, room, want)
+			}
+			for i, in := range map[int]bool{0: true, room - 2: true, room - 1: false, n - 2: false, n - 1: true} {
+				if got := mustReason(t, p, scattered(family, i)) == "dropped"; got != in {
+					t.Errorf("host %d is dropped: %v, want %v", i, got, in)
+				}
 			}
 		})
 	}
