@@ -108,15 +108,16 @@ type difference struct {
 // len is the number of entries to put.
 func (d *difference) len() int { return len(d.own) + len(d.others) }
 
-// put yields the entries to put.
+// put yields the entries to put. Those of next come last: should there be no room after all, the table
+// leaves out the last ones.
 func (d *difference) put(yield func(decision.Rule) bool) {
-	for _, i := range d.own {
-		if !yield(d.next.rule(d.next.Entries.At(int(i)))) {
+	for _, r := range d.others {
+		if !yield(r) {
 			return
 		}
 	}
-	for _, r := range d.others {
-		if !yield(r) {
+	for _, i := range d.own {
+		if !yield(d.next.rule(d.next.Entries.At(int(i)))) {
 			return
 		}
 	}
