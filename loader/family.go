@@ -170,15 +170,12 @@ const together = 16
 
 // touch fetches the memory that putting entries will change, most of which is in no cache when the
 // tables are large. The sum keeps the compiler from leaving the reads out.
-func (f *family) touch(entries []entry) { f.touched += touch(f.hosts, f.front, entries) }
-
-func touch(hosts *hostTable, front front, entries []entry) (sum uint64) {
+func (f *family) touch(entries []entry) {
 	for i := range entries {
 		if p := entries[i].prefix; p.IsSingleIP() {
-			sum += hosts.touch(p.Addr()) + front.touch(p.Addr())
+			f.touched += f.hosts.touch(p.Addr()) + f.front.touch(p.Addr())
 		}
 	}
-	return sum
 }
 
 // expect makes room for prefixes that are about to be put, of which there are n, and returns how many of
