@@ -101,7 +101,8 @@ func newBenchEngineCommand(a *app) *cobra.Command {
 		Long: `Run a log through the rules as gabion replay does, and say how long it took: wall clock, CPU
 time of all threads, allocations and memory. Loading the rules is not counted. The log is
 read as it is used up, so it may be larger than memory. Names of addresses are not looked
-up: the network is not measured.
+up: the network is not measured. To collections that read no raw lines come the hub's
+parsers that do.
 
 --workers is how many cores may work, everything included: the same number of overflows
 comes out for any of them.`,

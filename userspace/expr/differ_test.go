@@ -329,7 +329,7 @@ func FuzzClosures(f *testing.F) {
 func TestTheHubsExpressions(t *testing.T) {
 	dir := os.Getenv("GABION_HUB")
 	if dir == "" {
-		t.Skip("GABION_HUB names no checkout of the public hub: its expressions are not tested")
+		t.Skip("SKIPPED: GABION_HUB names no checkout of the public hub: its expressions are not tested")
 	}
 	c := differCompiler()
 	count, compiled, refused := 0, 0, 0

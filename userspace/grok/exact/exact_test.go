@@ -121,11 +121,11 @@ func FuzzSearch(f *testing.F) {
 	f.Add(`(?i)(k+)[^é]*?$`, "KK\xff")
 	f.Fuzz(func(t *testing.T, expr, text string) {
 		if len(expr) > 100 || len(text) > 300 {
-			t.Skip()
+			return
 		}
 		re, e := compile(t, expr)
 		if re == nil {
-			t.Skip()
+			return
 		}
 		check(t, re, e, text)
 	})

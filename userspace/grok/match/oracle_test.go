@@ -137,11 +137,11 @@ func FuzzMatch(f *testing.F) {
 	f.Add(`(a*)*|(?s:.)+?\B`, "baab", uint64(1))
 	f.Fuzz(func(t *testing.T, expr, text string, mask uint64) {
 		if len(expr) > 100 || len(text) > 300 {
-			t.Skip()
+			return
 		}
 		re, err := regexp.Compile(expr)
 		if err != nil {
-			t.Skip()
+			return
 		}
 		groups := []int{}
 		for g := range min(re.NumSubexp(), 64) {
