@@ -22,7 +22,7 @@
 
 #include "meter_abi.h"
 
-#define GABION_ABI 4
+#define GABION_ABI 5
 
 /* Sizes. Those marked "loader" are defaults that user space replaces when it creates the maps. */
 #define CLASSES	     16		   /* ban classes */

@@ -158,9 +158,9 @@ static __always_inline int prove_meter(void *ctx, __u32 at)
 	if (syn) {
 		*cell |= 1ULL << at;
 		conn->count = look->sum[place_bound(at)];
-		if (conn->count <= meter->limit || !is_proven(conn))
+		if (conn->count <= meter->limit || !is_proven(conn, meter))
 			seek_proof(ctx, look, conn, meter);
-	} else if (!is_proven(conn)) {
+	} else if (!is_proven(conn, meter)) {
 		take_proof(ctx, look, conn);
 	}
 	try_report(look, meter, at, conn);

@@ -140,9 +140,9 @@ struct source {
 	__u32 pad;
 };
 
-/* One connection attempt of the sample that may prove its source real (see meter.h). */
+/* One connection attempt of the sample that may prove its source real (see proof.h). */
 struct flow {
-	__u32 daddr; /* destination: IPv4 as on the wire, IPv6 folded by xor */
+	__u32 daddr; /* destination: IPv4 as on the wire, IPv6 hashed */
 	__be16 sport;
 	__be16 dport;
 };
@@ -151,10 +151,9 @@ struct flow {
 struct conn {
 	__u64 running; /* the window, as in struct meter */
 	__u32 count;
-	__u8 sampled;  /* bits: entries of flow in use */
 	__u8 proven;   /* bits: entries of flow whose handshake was completed */
 	__u8 reported; /* enum report: event this window has had, or must not have */
-	__u8 pad;
+	__u8 pad[2];
 	struct flow flow[FLOWS];
 };
 

@@ -67,10 +67,9 @@ type bpfConn struct {
 	_        structs.HostLayout
 	Running  uint64
 	Count    uint32
-	Sampled  uint8
 	Proven   uint8
 	Reported uint8
-	Pad      uint8
+	Pad      [2]uint8
 	Flow     [8]struct {
 		_     structs.HostLayout
 		Daddr uint32

@@ -182,7 +182,7 @@ func TestABurstThatIsProvenLaterIsReportedAgainAsEstablished(t *testing.T) {
 	if err := b.Conns.Lookup(&source, &conn); err != nil {
 		t.Fatal(err)
 	}
-	conn.Proven = conn.Sampled
+	conn.Proven = 1<<proofNeeded - 1
 	if err := b.Conns.Put(&source, &conn); err != nil {
 		t.Fatal(err)
 	}

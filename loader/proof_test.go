@@ -2,6 +2,7 @@ package loader
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
@@ -133,28 +134,92 @@ func TestSYNsInTheNameOfAConnectedClientProveNothing(t *testing.T) {
 // Somebody who knows when a client's window began sends SYNs in its name up to where proof is looked
 // for, leaves that to the client, which opens a few connections, and sends the rest.
 func TestSYNsAroundAClientsOwnConnectionsProveNothing(t *testing.T) {
-	n := mustNetwork(t)
-	l := mustListen(t, n, server4)
-	p, events := attachedServer(t, n, connections(200))
-	port := uint16(l.Addr().(*net.TCPAddr).Port)
-	send := mustRawSender(t, n)
-	forge := func(from, to uint16) {
-		for sport := from; sport < to; sport++ {
-			send(forgedSYN(t, n, client4, server4, sport, port))
-		}
+	for _, tt := range []struct{ limit, own int }{{1, 1}, {2, 2}, {3, 3}, {4, 4}, {5, 5}, {7, 5}, {10, 5}, {14, 5}, {16, 5}, {200, 8}} {
+		t.Run(fmt.Sprintf("limit %d, %d of its own", tt.limit, tt.own), func(t *testing.T) {
+			n := mustNetwork(t)
+			l := mustListen(t, n, server4)
+			p, events := attachedServer(t, n, connections(uint64(tt.limit)))
+			port := uint16(l.Addr().(*net.TCPAddr).Port)
+			send := mustRawSender(t, n)
+			first, _ := (&proofModel{limit: tt.limit}).drawn()
+			forge := func(from, count int) {
+				for i := range count {
+					send(forgedSYN(t, n, client4, server4, uint16(from+i), port))
+				}
+			}
+			before := min(first, tt.limit+1) - 1
+			forge(1024, before)
+			for range tt.own {
+				c := mustDial(t, n, l.Addr().String())
+				if _, err := c.Write([]byte("x")); err != nil {
+					t.Fatal(err)
+				}
+				mustAcknowledged(t, c)
+			}
+			forge(4096, 2*tt.limit+1-before-tt.own)
+			if e := <-events; e.Established || e.Count != uint64(2*tt.limit+1) {
+				t.Errorf("event = %+v, want one that is not established, at connection %d", e, 2*tt.limit+1)
+			}
+			if got := mustStats(t, p); got.Events != 1 || got.EventsUnproven != 1 {
+				t.Errorf("%d events, %d unproven; want 1 and 1", got.Events, got.EventsUnproven)
+			}
+		})
 	}
-	forge(1024, 1024+100)
-	for range 8 {
-		if _, err := mustDial(t, n, l.Addr().String()).Write([]byte("x")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	forge(2048, 2048+400)
-	if e := <-events; e.Established || e.Count != 401 {
-		t.Errorf("event = %+v, want one that is not established, at the 401st connection", e)
-	}
-	if got := mustStats(t, p); got.Events != 1 || got.EventsUnproven != 1 {
-		t.Errorf("%d events, %d unproven; want 1 and 1", got.Events, got.EventsUnproven)
+}
+
+// One connection of a client's own is one proof, even for who knows its ports beforehand, or addresses
+// of this machine's network that look alike.
+func TestSYNsThatShareAClientsOwnConnectionProveNothing(t *testing.T) {
+	const limit, local = 10, 41000
+	for _, tt := range []struct {
+		name           string
+		client, server string
+		forged         func(i byte) (to string)
+	}{
+		{"v4, sent before it", client4, server4, func(byte) string { return server4 }},
+		{"v6, sent before it", client6, server6, func(byte) string { return server6 }},
+		// The words of the address xor-ed are the same for all of these.
+		{"v6, sent to other addresses", client6, server6, func(i byte) string {
+			a := netip.MustParseAddr(server6).As16()
+			a[11] ^= 1 + i
+			a[15] ^= 1 + i
+			return netip.AddrFrom16(a).String()
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := mustNetwork(t)
+			l := mustListen(t, n, tt.server)
+			p, events := attachedServer(t, n, connections(limit))
+			port := uint16(l.Addr().(*net.TCPAddr).Port)
+			send := mustRawSender(t, n)
+			for i := range byte(limit) {
+				send(forgedSYN(t, n, tt.client, tt.forged(i), local, port))
+			}
+			var c net.Conn
+			in(t, n.client, func() {
+				from := net.TCPAddr{IP: net.ParseIP(tt.client), Port: local}
+				var err error
+				if c, err = (&net.Dialer{LocalAddr: &from}).Dial("tcp", l.Addr().String()); err != nil {
+					t.Fatal(err)
+				}
+			})
+			defer c.Close()
+			for range 3 {
+				if _, err := c.Write([]byte("x")); err != nil {
+					t.Fatal(err)
+				}
+				mustAcknowledged(t, c)
+			}
+			for i := range uint16(limit) {
+				send(forgedSYN(t, n, tt.client, tt.server, 1024+i, port))
+			}
+			if e := <-events; e.Established {
+				t.Errorf("event = %+v, want one that is not established", e)
+			}
+			if got := mustStats(t, p); got.Events != 1 || got.EventsUnproven != 1 {
+				t.Errorf("%d events, %d unproven; want 1 and 1", got.Events, got.EventsUnproven)
+			}
+		})
 	}
 }
 
