@@ -153,12 +153,12 @@ static __always_inline int needs_trie4(__u32 addr, __u64 now, enum judgement *re
 }
 
 /* Looks for the bans of an IPv4 source, in host order, at a time in jiffies, and names in by the
- * one that drops it. Counting says that the caller will count that. */
+ * one that drops it. */
 static __always_inline enum judgement judge4(__u32 addr, __u64 jiffies, const struct view *view,
-					     struct ruling *by, int counting)
+					     struct ruling *by)
 {
 	__u64 now = jiffies >> tick_shift;
-	struct found host = find_host4(addr, *view, counting);
+	struct found host = find_host4(addr, *view);
 	enum judgement result = CLEAN;
 	struct ban *ban;
 	int left = 32;

@@ -39,7 +39,12 @@ static __always_inline __u64 load_view(enum view_key family)
 static __always_inline struct view view_of(__u64 raw)
 {
 	return (struct view){
-		.scale = raw, .half = raw >> 8, .table = raw >> 16, .flags = raw >> 24};
+		.scale = raw,
+		.half = raw >> 8,
+		.table = raw >> 16,
+		.flags = raw >> 24,
+		.lines = raw >> 32,
+	};
 }
 
 static __always_inline int is_set(void *bitmap, __u32 word, __u32 bit)

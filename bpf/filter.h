@@ -125,7 +125,7 @@ __noinline int inspect4(__u32 addr, __u64 jiffies, __u64 raw_view)
 {
 	struct view view = view_of(raw_view);
 	struct ruling by = {};
-	enum judgement judgement = judge4(addr, jiffies, &view, &by, 1);
+	enum judgement judgement = judge4(addr, jiffies, &view, &by);
 
 	return outcome_of(judgement, &by, judgement == BANNED ? find_allow4(addr) : NULL);
 }

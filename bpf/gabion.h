@@ -32,12 +32,13 @@
 #define SAMPLE_RING  (256 * 1024)  /* bytes; power of two, multiple of the page size */
 #define SAMPLE_BYTES 96		   /* of a dropped packet: what a sample holds of it */
 
-/* The ban tables of IPv4 and IPv6 hosts: see struct pair4 and struct line6. */
-#define SLOTS4	 8 /* per line */
+/* The ban tables of IPv4 and IPv6 hosts: see struct line4 and struct line6. */
+#define SLOTS4	 5 /* per line */
 #define SLOTS6	 2
-#define PROBES4	 4 /* lines that an entry can be in */
+#define PROBES4	 8 /* lines that an entry can be in */
 #define PROBES6	 8
-#define TABLES	 32	   /* sizes of a host table: 2^0 .. 2^31 lines */
+#define CHUNK	 8192	   /* lines of one map of hosts4 or hosts6; power of two */
+#define CHUNKS	 2048	   /* maps of one table, at most; power of two */
 #define LEAVES4	 16	   /* per line of the prefix table: see struct net4 */
 #define RULES4	 4	   /* likewise */
 #define BLOCK4	 256	   /* leaves: one for each /24 of a /16 */
@@ -95,17 +96,18 @@ struct ban {
 };
 
 /*
- * Two lines of the table of banned IPv4 hosts, and next to them what they count, so that counting a
- * packet touches no other page than finding it.
+ * One cache line of the table of banned IPv4 hosts, with what its entries count: dropping a packet
+ * touches no other line of the table than finding its ban.
  *
  * A slot is address << 32 | class << CLASS_SHIFT | expiry, the address in host order; one 8-byte
- * store writes it. An entry is in the line that its hash names or in one of the next PROBES4 - 1; a
- * line whose last slot is 0 is the last to look into. So the last slot, once used, is never 0
- * again: without an entry its class is 15 and its expiry 0. The address 0.0.0.0 is never in here.
+ * store writes it, and 0 is a free one. An entry is in the line that its hash names or in one of
+ * the next PROBES4 - 1, and then the lines before have "more" set, for as long as the table is in
+ * use. The address 0.0.0.0 is never in here.
  */
-struct pair4 {
-	__u64 slot[2][SLOTS4];
-	__u32 hits[2][SLOTS4]; /* packets dropped or, in shadow, counted: up to HITS4_FULL */
+struct line4 {
+	__u64 slot[SLOTS4];
+	__u32 hits[SLOTS4]; /* packets dropped or, in shadow, counted: up to HITS4_FULL */
+	__u32 more;	    /* 1: the next line may have entries that belong here */
 };
 
 /*
@@ -162,12 +164,12 @@ enum view_flag {
 /* How a family's tables are to be read. All of it changes with one 8-byte store, so that what is
  * read belongs together: a new bitmap, or a larger table, is filled first and then shown. */
 struct view {
-	__u8 scale; /* IPv4: bits of an address that its bit in any4 leaves out. IPv6: log2 of the
-		       words of any6 in use */
-	__u8 half;  /* of any4 or any6 that is in use: 0 or 1 */
-	__u8 table; /* log2 of the lines of the host table in use, its index in hosts4 or hosts6 */
-	__u8 flags; /* enum view_flag */
-	__u32 pad;
+	__u8 scale;  /* IPv4: bits of an address that its bit in any4 leaves out. IPv6: log2 of the
+			words of any6 in use */
+	__u8 half;   /* of any4 or any6 that is in use: 0 or 1 */
+	__u8 table;  /* half of hosts4 or hosts6 that is in use: 0 or 1 */
+	__u8 flags;  /* enum view_flag */
+	__u32 lines; /* of the host table in use: 1..CHUNK * CHUNKS */
 };
 
 enum view_key {
@@ -287,7 +289,7 @@ _Static_assert(sizeof(struct sampling) == 16, "sampling");
 _Static_assert(sizeof(struct drop_sample) == 40 + SAMPLE_BYTES, "drop_sample");
 _Static_assert(sizeof(struct stats) == 31 * 8, "stats");
 _Static_assert(sizeof(struct abi) == 48, "abi");
-_Static_assert(sizeof(struct pair4) == 192, "pair4");
+_Static_assert(sizeof(struct line4) == 64, "line4");
 _Static_assert(sizeof(struct line6) == 64, "line6");
 _Static_assert(sizeof(struct net4) == 64, "net4");
 _Static_assert(sizeof(struct view) == 8, "view");

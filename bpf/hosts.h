@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The tables of banned hosts: one or two cache lines for each lookup. */
+/* The tables of banned hosts: mostly one cache line for each lookup. */
 #ifndef HOSTS_H
 #define HOSTS_H
 
@@ -17,6 +17,24 @@ struct found {
 	__u64 *hits;  /* of any other */
 };
 
+/* Returns the i-th line from the one of a hash in the table in use, or NULL. hash is the high half
+ * of the whole one. */
+static __always_inline void *line_at(void *outer, struct view view, __u32 hash, __u32 i)
+{
+	__u64 line = ((__u64)hash * view.lines >> 32) + i;
+	__u32 index;
+	void *chunk;
+
+	if (line >= view.lines)
+		line -= view.lines;
+	index = (view.table & 1) * CHUNKS + line / CHUNK;
+	chunk = bpf_map_lookup_elem(outer, &index);
+	if (!chunk)
+		return NULL;
+	index = line & (CHUNK - 1);
+	return bpf_map_lookup_elem(chunk, &index);
+}
+
 /* The position of the only bit set in an 8-bit mask. A multiplication by a de Bruijn sequence moves
  * three bits to the top that differ for each position. */
 static __always_inline __u32 position(__u32 mask)
@@ -28,9 +46,9 @@ static __always_inline __u32 position(__u32 mask)
  * address halves of all slots without a branch, which the processor could not foresee: each would
  * cost more than the comparisons. At most one has the address. Its slot is then read as a whole,
  * and may have changed since. */
-static __always_inline __u32 match4(const __u64 *slots, __u32 addr, __u32 *at)
+static __always_inline __u32 match4(const struct line4 *line, __u32 addr, __u32 *at)
 {
-	const volatile __u32 *halves = (const volatile __u32 *)slots;
+	const volatile __u32 *halves = (const volatile __u32 *)line->slot;
 	__u64 differ, slot;
 	__u32 mask = 0;
 
@@ -44,40 +62,31 @@ static __always_inline __u32 match4(const __u64 *slots, __u32 addr, __u32 *at)
 	if (!mask)
 		return 0;
 	*at = position(mask);
-	slot = *(const volatile __u64 *)&slots[*at];
+	if (*at >= SLOTS4) /* cannot be */
+		return 0;
+	slot = *(const volatile __u64 *)&line->slot[*at];
 	return slot >> 32 == addr ? slot : 0;
 }
 
-/* Counting says that what is found will be counted: then that line is fetched together with the one
- * of the slots, since most who come this far are banned. */
-static __always_inline struct found find_host4(__u32 addr, struct view view, int counting)
+static __always_inline struct found find_host4(__u32 addr, struct view view)
 {
-	__u32 size = view.table, lines = 1U << (view.table & 31), first, line, key, at;
+	__u32 hash = hash4(addr) >> 32, at;
 	struct found found = {};
-	struct pair4 *pair;
-	void *table;
+	struct line4 *line;
 
-	table = bpf_map_lookup_elem(&hosts4, &size);
-	if (!table || !addr) /* free slots look like entries for 0.0.0.0 */
+	if (!addr) /* free slots look like entries for 0.0.0.0 */
 		return found;
-	first = hash4(addr) >> (WORD_BITS - size);
-#pragma unroll
 	for (int i = 0; i < PROBES4; i++) {
-		line = (first + i) & (lines - 1);
-		key = line / 2;
-		line &= 1;
-		pair = bpf_map_lookup_elem(table, &key);
-		if (!pair)
+		line = line_at(&hosts4, view, hash, i);
+		if (!line)
 			return found;
-		if (counting)
-			(void)*(volatile const __u32 *)pair->hits[line];
-		found.entry = match4(pair->slot[line], addr, &at);
+		found.entry = match4(line, addr, &at);
 		if (found.entry & NO_END) {
-			found.hits4 = &pair->hits[line][at & (SLOTS4 - 1)];
+			found.hits4 = &line->hits[at];
 			return found;
 		}
 		found.entry = 0;
-		if (!*(volatile const __u64 *)&pair->slot[line][SLOTS4 - 1])
+		if (!*(volatile const __u32 *)&line->more)
 			return found;
 	}
 	return found;
@@ -103,18 +112,12 @@ static __always_inline __u32 match6(const struct slot6 *slot, struct address6 ad
 
 static __always_inline struct found find_host6(struct address6 addr, struct view view)
 {
-	__u32 size = view.table, lines = 1U << (view.table & 31), index, first;
+	__u32 hash = hash6(addr.high, addr.low) >> 32;
 	struct found found = {};
 	struct line6 *line;
-	void *table;
 
-	table = bpf_map_lookup_elem(&hosts6, &size);
-	if (!table)
-		return found;
-	first = hash6(addr.high, addr.low) >> (WORD_BITS - size);
 	for (int i = 0; i < PROBES6; i++) {
-		index = (first + i) & (lines - 1);
-		line = bpf_map_lookup_elem(table, &index);
+		line = line_at(&hosts6, view, hash, i);
 		if (!line)
 			return found;
 #pragma unroll

@@ -56,39 +56,41 @@ struct {
 } any6 SEC(".maps");
 
 /* Without these the compiler leaves them out of BTF, and a map of them has no size. */
-struct pair4 *pair4_type __attribute__((unused));
+struct line4 *line4_type __attribute__((unused));
 struct line6 *line6_type __attribute__((unused));
 struct net4 *net4_type __attribute__((unused));
 
-/* The tables of banned hosts by size. key: log2 of the lines -> value: a table, whose keys are
- * pairs of lines for IPv4, lines for IPv6. Written by the loader, the hits by the kernel. Full: the
- * loader makes the next larger one, fills it and shows it in views; a host that finds no slot
- * within PROBES goes to the trie. */
+/* The tables of banned hosts, in two halves: one is in use, the other is where the next one is
+ * made. A table is a row of maps that are all of one size, since only then a lookup in them is no
+ * call (array_map_gen_lookup in kernel/bpf/arraymap.c). key: half * CHUNKS + line / CHUNK -> value:
+ * map, whose keys are line % CHUNK. A table of less than CHUNK lines uses the first of its map.
+ * Written by the loader, the hits by the kernel. Full: the loader fills a larger one in the other
+ * half and shows it in views; a host that finds no slot within PROBES goes to the trie. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__type(key, __u32);
-	__uint(max_entries, TABLES);
+	__uint(max_entries, 2 * CHUNKS);
 	__array(
 		values, struct {
 			__uint(type, BPF_MAP_TYPE_ARRAY);
-			__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+			__uint(map_flags, BPF_F_MMAPABLE);
 			__type(key, __u32);
-			__type(value, struct pair4);
-			__uint(max_entries, 1);
+			__type(value, struct line4);
+			__uint(max_entries, CHUNK);
 		});
 } hosts4 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__type(key, __u32);
-	__uint(max_entries, TABLES);
+	__uint(max_entries, 2 * CHUNKS);
 	__array(
 		values, struct {
 			__uint(type, BPF_MAP_TYPE_ARRAY);
-			__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+			__uint(map_flags, BPF_F_MMAPABLE);
 			__type(key, __u32);
 			__type(value, struct line6);
-			__uint(max_entries, 1);
+			__uint(max_entries, CHUNK);
 		});
 } hosts6 SEC(".maps");
 

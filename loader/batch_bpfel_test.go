@@ -280,7 +280,7 @@ type batchbpfView struct {
 	Half  uint8
 	Table uint8
 	Flags uint8
-	Pad   uint32
+	Lines uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -326,9 +326,9 @@ const (
 	batchbpfVarBefore       = "before"
 	batchbpfVarEventsBudget = "events_budget"
 	batchbpfVarHashKey      = "hash_key"
+	batchbpfVarLine4Type    = "line4_type"
 	batchbpfVarLine6Type    = "line6_type"
 	batchbpfVarNet4Type     = "net4_type"
-	batchbpfVarPair4Type    = "pair4_type"
 	batchbpfVarProvenTicks  = "proven_ticks"
 	batchbpfVarReads        = "reads"
 	batchbpfVarTargetCount  = "target_count"
@@ -431,9 +431,9 @@ type batchbpfVariableSpecs struct {
 	Before       *ebpf.VariableSpec `ebpf:"before"`
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
+	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
 	Net4Type     *ebpf.VariableSpec `ebpf:"net4_type"`
-	Pair4Type    *ebpf.VariableSpec `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	Reads        *ebpf.VariableSpec `ebpf:"reads"`
 	TargetCount  *ebpf.VariableSpec `ebpf:"target_count"`
@@ -544,9 +544,9 @@ type batchbpfVariables struct {
 	Before       *ebpf.Variable `ebpf:"before"`
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
+	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
 	Net4Type     *ebpf.Variable `ebpf:"net4_type"`
-	Pair4Type    *ebpf.Variable `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	Reads        *ebpf.Variable `ebpf:"reads"`
 	TargetCount  *ebpf.Variable `ebpf:"target_count"`

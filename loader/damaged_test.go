@@ -56,24 +56,19 @@ func (f *family) damage(a netip.Addr) (written netip.Addr) {
 	for i := 1; ; i++ {
 		family := map[int]string{32: "v4", 128: "v6"}[f.bits]
 		written = scattered(family, 1<<20+i)
-		line := func(a netip.Addr) uint64 {
-			if f.bits == 32 {
-				return uint64(table.Hash4(table.Key4Of(a), f.key, f.hosts.log2))
-			}
-			return uint64(table.Hash6(table.Key6Of(a), f.key, f.hosts.log2))
-		}
-		if lines := uint64(1) << f.hosts.log2; (line(a)-line(written))%lines < 32 || (line(written)-line(a))%lines < 32 {
+		line := func(a netip.Addr) int { return table.Share(f.kind.hash(a, f.key), f.hosts.lines) }
+		if lines := f.hosts.lines; (line(a)-line(written)+lines)%lines < 32 || (line(written)-line(a)+lines)%lines < 32 {
 			continue
 		}
 		break
 	}
-	for i, w := range f.hosts.mem.words {
+	for i, w := range f.hosts.words {
 		switch {
 		case f.bits == 32 && uint32(w>>32) == table.Key4Of(a) && w != 0:
-			f.hosts.mem.words[i] = uint64(table.Key4Of(written))<<32 | w&0xffffffff
+			f.hosts.words[i] = uint64(table.Key4Of(written))<<32 | w&0xffffffff
 			return written
-		case f.bits == 128 && w == table.Key6Of(a).Hi && f.hosts.mem.words[i+1] == table.Key6Of(a).Lo:
-			f.hosts.mem.words[i], f.hosts.mem.words[i+1] = table.Key6Of(written).Hi, table.Key6Of(written).Lo
+		case f.bits == 128 && w == table.Key6Of(a).Hi && f.hosts.words[i+1] == table.Key6Of(a).Lo:
+			f.hosts.words[i], f.hosts.words[i+1] = table.Key6Of(written).Hi, table.Key6Of(written).Lo
 			return written
 		}
 	}

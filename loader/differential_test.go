@@ -159,7 +159,7 @@ func TestDifferentialFilterAndModelAgreeOnEveryPacket(t *testing.T) {
 		r.mustHaveHits(t, w)
 		for i, f := range []*family{r.plane.tables.v4, r.plane.tables.v6} {
 			overflow += f.known.lengths[f.bits]
-			sizes[i] = append(sizes[i], f.hosts.log2)
+			sizes[i] = append(sizes[i], f.hosts.lines)
 		}
 		total, shipped = total+packetsPerRound, shipped+shippedPerRound
 	}
@@ -180,7 +180,7 @@ func TestDifferentialFilterAndModelAgreeOnEveryPacket(t *testing.T) {
 	if byTable == 0 {
 		t.Error("the prefix table dropped nothing")
 	}
-	t.Logf("%d packets, and %d through the shipped program, in %d configurations: no difference; %d hosts without a slot; tables of 2^%d to 2^%d lines; outcomes %v",
+	t.Logf("%d packets, and %d through the shipped program, in %d configurations: no difference; %d hosts without a slot; tables of %d to %d lines; outcomes %v",
 		total, shipped, rounds, overflow, slices.Min(sizes[0]), slices.Max(sizes[0]), outcomes)
 }
 

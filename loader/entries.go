@@ -126,3 +126,37 @@ func allSlowly[K, V any](m *ebpf.Map, yield func(K, result[V]) bool) {
 		yield(key, result[V]{err: err})
 	}
 }
+
+// prefixes is what packets are made to look for in a trie. It knows the lengths.
+type prefixes struct {
+	in      map[netip.Prefix]terms
+	lengths [129]int
+}
+
+// terms are what an entry says to a packet.
+type terms struct {
+	class  uint8
+	expiry uint32 // ticks
+}
+
+func termsOf(e entry) terms { return terms{e.Class, e.Expiry} }
+
+func (s *prefixes) has(p netip.Prefix) bool {
+	_, ok := s.in[p]
+	return ok
+}
+
+// put says whether the prefix is new.
+func (s *prefixes) put(e entry) bool {
+	known := s.has(e.prefix)
+	if !known {
+		s.lengths[e.prefix.Bits()]++
+	}
+	s.in[e.prefix] = termsOf(e)
+	return !known
+}
+
+func (s *prefixes) remove(p netip.Prefix) {
+	delete(s.in, p)
+	s.lengths[p.Bits()]--
+}

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"net/netip"
 
-	"github.com/cilium/ebpf"
-
 	"gabion/loader/table"
 )
 
@@ -21,62 +19,28 @@ type family struct {
 	bits  int // of an address
 	key   [2]uint64
 	kind  hostKind
-	spec  *ebpf.MapSpec // of a host table
-	outer *ebpf.Map     // the tables, by size
-	shown *uint64       // the family's view
-	half  [2][]uint64   // of the front's map
-	limit int           // entries
+	row   row         // the host tables
+	shown *uint64     // the family's view
+	half  [2][]uint64 // of the front's map
+	limit int         // entries
 	log   *slog.Logger
 
-	view    view
-	hosts   *hostTable
-	front   front
-	trie    trie
-	cidr    *table.Cells           // the /24s that the trie touches; nil for IPv6
-	nets    *nets                  // nil for IPv6
-	known   prefixes               // what is in the trie
-	fresh   bool                   // something was put since the last sync
-	install func(*hostTable) error // putTable
+	view  view
+	hosts *hostTable
+	front front
+	trie  trie
+	cidr  *table.Cells // the /24s that the trie touches; nil for IPv6
+	nets  *nets        // nil for IPv6
+	known prefixes     // what is in the trie
+	fresh bool         // something was put since the last sync
 
 	// late: packets that began before the last takeOver may not be done.
 	late bool
+	wait func() error // for packets: waitForPackets
+	left int          // chunks in the other half, of the table before
 
 	planned int    // hosts that will be in the table when the running Ban is done
 	touched uint64 // see touch
-}
-
-// prefixes is what packets are made to look for in a trie. It knows the lengths.
-type prefixes struct {
-	in      map[netip.Prefix]terms
-	lengths [129]int
-}
-
-// terms are what an entry says to a packet.
-type terms struct {
-	class  uint8
-	expiry uint32 // ticks
-}
-
-func termsOf(e entry) terms { return terms{e.Class, e.Expiry} }
-
-func (s *prefixes) has(p netip.Prefix) bool {
-	_, ok := s.in[p]
-	return ok
-}
-
-// put says whether the prefix is new.
-func (s *prefixes) put(e entry) bool {
-	known := s.has(e.prefix)
-	if !known {
-		s.lengths[e.prefix.Bits()]++
-	}
-	s.in[e.prefix] = termsOf(e)
-	return !known
-}
-
-func (s *prefixes) remove(p netip.Prefix) {
-	delete(s.in, p)
-	s.lengths[p.Bits()]--
 }
 
 // flags says what the packet path must reckon with.
@@ -182,7 +146,7 @@ func (f *family) touch(entries []entry) {
 // them may need a slot.
 func (f *family) expect(n int, all iter.Seq[netip.Prefix]) int {
 	most := min(n, max(f.limit-f.size(), 0))
-	if f.log2For(most) > f.hosts.log2 || f.front.worn(f.size()+most) {
+	if f.crowded(most) || f.front.worn(f.size()+most) {
 		look := f.hosts.size() > n/fewSlots // else it does not matter whether some are there already
 		hosts := 0
 		for p := range all {
@@ -373,23 +337,32 @@ func (f *family) find(p netip.Prefix) (entry, bool, error) {
 	return e, ok, err
 }
 
-// log2For is the size of a host table for the hosts there are and as many more. Prefixes do not count: a
-// long list of them needs no slots.
-func (f *family) log2For(more int) int {
-	return f.kind.log2For(f.hosts.size() + f.known.lengths[f.bits] + more)
+// hostsWith is the number of hosts that there will be with so many more. Prefixes do not count: a long list
+// of them needs no slots.
+func (f *family) hostsWith(more int) int {
+	return f.hosts.size() + f.known.lengths[f.bits] + more
+}
+
+// crowded says whether so many more hosts fill more than 70 % of the table's slots. A new one is made for
+// 60 %, so that there is room for some more after a list.
+func (f *family) crowded(more int) bool {
+	return f.hostsWith(more) > f.hosts.slots()/10*7 && f.hosts.lines < f.row.most()
 }
 
 // fit makes room for more hosts, or gives some back, when that is worth it.
 func (f *family) fit(more int) error {
 	more = max(more, f.planned-f.hosts.size())
-	want := f.log2For(more)
+	n := f.hostsWith(more)
 	used := f.hosts.size() + f.hosts.tombstones()
 	switch {
-	case want > f.hosts.log2 || want < f.hosts.log2-2:
+	case f.crowded(more) || 4*f.linesFor(n) <= f.hosts.lines:
 	case f.front.worn(f.size() + more):
 	case used > f.hosts.slots()/2 && f.hosts.tombstones() > f.hosts.slots()/16:
 	default:
 		return nil
+	}
+	if more < n/4 && f.crowded(more) { // it grows by small steps: so that these stay cheap, make larger ones
+		more += n / 4
 	}
 	return f.rebuild(more, nil, nil)
 }

@@ -47,7 +47,7 @@ func (f *front4) marking(n int) (mark func(netip.Addr), done func()) {
 	marks := newSpread[uint32](n)
 	mark = func(a netip.Addr) {
 		key := table.Key4Of(a)
-		marks.add(int(key>>(32-partsLog2)), key)
+		marks.add(table.Share(key, parts), key)
 	}
 	return mark, func() {
 		for _, part := range marks.parts {

@@ -327,7 +327,7 @@ type bpfView struct {
 	Half  uint8
 	Table uint8
 	Flags uint8
-	Pad   uint32
+	Lines uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -374,10 +374,10 @@ const (
 	bpfVarEventsBudget  = "events_budget"
 	bpfVarFlagType      = "flag_type"
 	bpfVarHashKey       = "hash_key"
+	bpfVarLine4Type     = "line4_type"
 	bpfVarLine6Type     = "line6_type"
 	bpfVarMarkType      = "mark_type"
 	bpfVarNet4Type      = "net4_type"
-	bpfVarPair4Type     = "pair4_type"
 	bpfVarProvenTicks   = "proven_ticks"
 	bpfVarReasonType    = "reason_type"
 	bpfVarSampleType    = "sample_type"
@@ -480,10 +480,10 @@ type bpfVariableSpecs struct {
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
 	FlagType     *ebpf.VariableSpec `ebpf:"flag_type"`
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
+	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
 	MarkType     *ebpf.VariableSpec `ebpf:"mark_type"`
 	Net4Type     *ebpf.VariableSpec `ebpf:"net4_type"`
-	Pair4Type    *ebpf.VariableSpec `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	ReasonType   *ebpf.VariableSpec `ebpf:"reason_type"`
 	SampleType   *ebpf.VariableSpec `ebpf:"sample_type"`
@@ -589,10 +589,10 @@ type bpfVariables struct {
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
 	FlagType     *ebpf.Variable `ebpf:"flag_type"`
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
+	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
 	MarkType     *ebpf.Variable `ebpf:"mark_type"`
 	Net4Type     *ebpf.Variable `ebpf:"net4_type"`
-	Pair4Type    *ebpf.Variable `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	ReasonType   *ebpf.Variable `ebpf:"reason_type"`
 	SampleType   *ebpf.Variable `ebpf:"sample_type"`

@@ -277,7 +277,7 @@ type testbpfView struct {
 	Half  uint8
 	Table uint8
 	Flags uint8
-	Pad   uint32
+	Lines uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -322,9 +322,9 @@ const (
 	testbpfVarAny6Words    = "any6_words"
 	testbpfVarEventsBudget = "events_budget"
 	testbpfVarHashKey      = "hash_key"
+	testbpfVarLine4Type    = "line4_type"
 	testbpfVarLine6Type    = "line6_type"
 	testbpfVarNet4Type     = "net4_type"
-	testbpfVarPair4Type    = "pair4_type"
 	testbpfVarProvenTicks  = "proven_ticks"
 	testbpfVarTickShift    = "tick_shift"
 	testbpfVarXdpFrags     = "xdp_frags"
@@ -422,9 +422,9 @@ type testbpfVariableSpecs struct {
 	Any6Words    *ebpf.VariableSpec `ebpf:"any6_words"`
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
+	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
 	Net4Type     *ebpf.VariableSpec `ebpf:"net4_type"`
-	Pair4Type    *ebpf.VariableSpec `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
@@ -528,9 +528,9 @@ type testbpfVariables struct {
 	Any6Words    *ebpf.Variable `ebpf:"any6_words"`
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
+	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
 	Net4Type     *ebpf.Variable `ebpf:"net4_type"`
-	Pair4Type    *ebpf.Variable `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`

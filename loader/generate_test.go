@@ -45,7 +45,7 @@ type template struct {
 
 func newWorld(seed uint64, start time.Time, hashKey [2]uint64) *world {
 	w := &world{rand: rand.New(rand.NewPCG(seed, 0)), start: start, frame: make([]byte, trialBytes)}
-	w.crowd = append(crowd(hashKey, crowdLog2, w.any4), crowd(hashKey, crowdLog2, w.any6)...)
+	w.crowd = append(crowd(hashKey, crowdLines, w.any4), crowd(hashKey, crowdLines, w.any6)...)
 	for _, s := range traffic() {
 		frame := s.from(s.source())
 		if len(frame) > trialBytes {

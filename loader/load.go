@@ -16,10 +16,7 @@ import (
 // memory. So the hosts of a list are first spread over parts: by their hash for the host table, and by
 // their address for the bitmap in front. What the hosts of one part change fits into a processor's
 // cache, and so do the ends of all parts while they grow.
-const (
-	partsLog2 = 9
-	parts     = 1 << partsLog2
-)
+const parts = 512
 
 // atOnce is how many rules are spread at once, which takes 32 bytes of memory for each.
 const atOnce = 1 << 20
@@ -102,7 +99,7 @@ func (l hostLists) release() {
 
 func (l *hostList) add(r *decision.Rule, expiry uint32) {
 	a := r.Prefix.Addr()
-	l.spread.add(l.family.kind.part(a, l.family.key), hostBan{
+	l.spread.add(table.Share(l.family.kind.hash(a, l.family.key), parts), hostBan{
 		addr: table.Key6Of(a), id: r.DecisionID, terms: uint32(r.Class)<<classBit | expiry, order: uint32(l.n),
 	})
 	l.n++
@@ -116,7 +113,7 @@ func (l *hostList) all(in *hostTable) iter.Seq[entry] {
 		}
 		for n, part := range l.parts {
 			if len(part) > in.slots()/(parts*fewSlots) {
-				l.family.touched += in.warm(n, partsLog2)
+				l.family.touched += in.warm(n, parts)
 			}
 			for i := range part {
 				if !yield(part[i].entry()) {

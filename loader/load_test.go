@@ -35,7 +35,7 @@ func TestALongListHasEverythingInForce(t *testing.T) {
 			}
 			random := rand.New(rand.NewPCG(3, 0))
 			draw := func() netip.Addr { return scattered(family, n+random.IntN(1<<30)) }
-			crowded := crowd(f.key, f.kind.log2For(n+table.Slots4*table.Probes4*4), draw)
+			crowded := crowd(f.key, f.linesFor(n+table.Slots4*table.Probes4*4), draw)
 			mustBan(t, p, ban(host(crowded[0]).String(), decision.ClassShadow, inAnHour()))
 			for i := range n {
 				add(host(scattered(family, i)), decision.ClassBan)
@@ -109,8 +109,8 @@ func TestASwapThatIsTooLongLeavesOutItsLastHosts(t *testing.T) {
 			if !errors.As(err, &full) || len(full.Prefixes) != n-room {
 				t.Fatalf("err = %v, want %d prefixes left out", err, n-room)
 			}
-			if want := f.kind.log2For(room); f.size() != room || f.hosts.log2 != want {
-				t.Errorf("%d entries in 2^%d lines, want %d in 2^%d", f.size(), f.hosts.log2, room, want)
+			if want := f.linesFor(room); f.size() != room || f.hosts.lines != want {
+				t.Errorf("%d entries in %d lines, want %d in %d", f.size(), f.hosts.lines, room, want)
 			}
 			for i, in := range map[int]bool{0: true, room - 2: true, room - 1: false, n - 2: false, n - 1: true} {
 				if got := mustReason(t, p, scattered(family, i)) == "dropped"; got != in {

@@ -39,7 +39,7 @@ func TestHostsAreFoundWhileTablesGrowAndShrink(t *testing.T) {
 		t.Run(family, func(t *testing.T) {
 			p := mustOpen(t, Options{Dir: pinDir(t)})
 			f := p.tables.family(host(scattered(family, 0)))
-			small := f.hosts.log2
+			small := f.hosts.lines
 			check := func(from, to int, want string) {
 				t.Helper()
 				for range 200 {
@@ -58,21 +58,21 @@ func TestHostsAreFoundWhileTablesGrowAndShrink(t *testing.T) {
 				check(0, n+most/20, "dropped")
 				check(n+most/20, 4*most, "passed")
 			}
-			if f.hosts.log2 <= small || f.size() != most {
-				t.Errorf("table of 2^%d lines holds %d, want a larger one than 2^%d with %d", f.hosts.log2, f.size(), small, most)
+			if f.hosts.lines <= small || f.size() != most {
+				t.Errorf("table of %d lines holds %d, want a larger one than %d with %d", f.hosts.lines, f.size(), small, most)
 			}
 			var all []netip.Prefix
 			for i := range most {
 				all = append(all, host(scattered(family, i)))
 			}
-			big := f.hosts.log2
+			big := f.hosts.lines
 			if err := p.Unban(all[10:]); err != nil {
 				t.Fatal(err)
 			}
 			check(0, 10, "dropped")
 			check(10, most, "passed")
-			if f.hosts.log2 >= big || f.size() != 10 {
-				t.Errorf("table of 2^%d lines holds %d, want a smaller one than 2^%d with 10", f.hosts.log2, f.size(), big)
+			if f.hosts.lines >= big || f.size() != 10 {
+				t.Errorf("table of %d lines holds %d, want a smaller one than %d with 10", f.hosts.lines, f.size(), big)
 			}
 		})
 	}
@@ -155,7 +155,7 @@ func TestHostsWithoutASlotAreBannedThroughTheTrie(t *testing.T) {
 	var crowd []netip.Addr
 	for i := uint32(1); len(crowd) < 60; i++ {
 		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		if table.Hash4(table.Key4Of(a), f.key, f.hosts.log2) == 0 {
+		if table.Share(f.kind.hash(a, f.key), f.hosts.lines) == 0 {
 			crowd = append(crowd, a)
 		}
 	}
@@ -220,22 +220,22 @@ func TestAReaderFollowsTheWriterToItsNextTable(t *testing.T) {
 	}
 }
 
-// crowdLog2 is the size, in bits, of the largest table in which a crowd has not enough room.
-const crowdLog2 = 12
+// crowdLines is the size of the largest table in which a crowd has not enough room.
+const crowdLines = 1 << 12
 
-// crowd draws addresses until so many of them have to be in the same lines of a table of 2^log2, and
+// crowd draws addresses until so many of them have to be in the same lines of a table of this size, and
 // of any smaller one, that some find no slot there.
-func crowd(key [2]uint64, log2 int, draw func() netip.Addr) []netip.Addr {
-	hash := func(a netip.Addr) int {
+func crowd(key [2]uint64, lines int, draw func() netip.Addr) []netip.Addr {
+	line := func(a netip.Addr) int {
 		if a.Is4() {
-			return table.Hash4(table.Key4Of(a), key, log2)
+			return table.Share(table.Hash4(table.Key4Of(a), key), lines)
 		}
-		return table.Hash6(table.Key6Of(a), key, log2)
+		return table.Share(table.Hash6(table.Key6Of(a), key), lines)
 	}
 	first := draw()
 	out := []netip.Addr{first}
-	for want := hash(first); len(out) < table.Slots4*table.Probes4*2; {
-		if a := draw(); hash(a) == want && !slices.Contains(out, a) {
+	for want := line(first); len(out) < table.Slots4*table.Probes4*2; {
+		if a := draw(); line(a) == want && !slices.Contains(out, a) {
 			out = append(out, a)
 		}
 	}
@@ -248,7 +248,7 @@ func TestASwapGivesEveryHostItsNewBanAndKeepsItsHits(t *testing.T) {
 		t.Run(family, func(t *testing.T) {
 			p := mustOpen(t, Options{Dir: pinDir(t)})
 			n := 0
-			hosts := crowd(p.abi.HashKey, crowdLog2, func() netip.Addr { n++; return scattered(family, n) })
+			hosts := crowd(p.abi.HashKey, crowdLines, func() netip.Addr { n++; return scattered(family, n) })
 			list := func(class decision.Class) (out []decision.Rule) {
 				for _, a := range hosts {
 					out = append(out, decision.Rule{Prefix: host(a), Class: class, DecisionID: 1, Until: inAnHour()})
@@ -293,15 +293,15 @@ func TestALargeLoadComesInPiecesAndARenewalMakesNoRoom(t *testing.T) {
 			if err := p.Ban(slices.Collect(all)); err != nil {
 				t.Fatal(err)
 			}
-			log2 := f.hosts.log2
-			if want := f.kind.log2For(n); f.size() != n || log2 != want || f.planned != 0 {
-				t.Fatalf("%d entries in 2^%d lines, %d planned; want %d in 2^%d, none", f.size(), log2, f.planned, n, want)
+			lines := f.hosts.lines
+			if want := f.linesFor(n); f.size() != n || lines != want || f.planned != 0 {
+				t.Fatalf("%d entries in %d lines, %d planned; want %d in %d, none", f.size(), lines, f.planned, n, want)
 			}
 			if err := p.Ban(slices.Collect(all)); err != nil {
 				t.Fatal(err)
 			}
-			if f.size() != n || f.hosts.log2 != log2 {
-				t.Errorf("after a renewal %d entries in 2^%d lines, want %d in 2^%d", f.size(), f.hosts.log2, n, log2)
+			if f.size() != n || f.hosts.lines != lines {
+				t.Errorf("after a renewal %d entries in %d lines, want %d in %d", f.size(), f.hosts.lines, n, lines)
 			}
 			for _, i := range []int{0, piece, n - 1} {
 				got, ok, err := p.BanHit(host(scattered(family, i)))

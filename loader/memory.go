@@ -48,8 +48,9 @@ func (m *memory) unmap() error {
 type view struct {
 	scale uint8 // of the bitmap in front
 	half  uint8 // of that, which is in use
-	table uint8 // log2 of the lines of the host table in use
+	table uint8 // half of the row that is in use
 	flags uint8
+	lines uint32 // of the host table in use; 0: there is none yet
 }
 
 // Flags of a view (enum view_flag).
@@ -61,11 +62,13 @@ const (
 )
 
 func (v view) word() uint64 {
-	return uint64(v.scale) | uint64(v.half)<<8 | uint64(v.table)<<16 | uint64(v.flags)<<24
+	return uint64(v.scale) | uint64(v.half)<<8 | uint64(v.table)<<16 | uint64(v.flags)<<24 | uint64(v.lines)<<32
 }
 
 func viewOf(word uint64) view {
-	return view{scale: uint8(word), half: uint8(word >> 8), table: uint8(word >> 16), flags: uint8(word >> 24)}
+	return view{
+		scale: uint8(word), half: uint8(word >> 8), table: uint8(word >> 16), flags: uint8(word >> 24), lines: uint32(word >> 32),
+	}
 }
 
 // show makes a view the one that every packet from now on is judged by.

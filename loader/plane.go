@@ -27,7 +27,7 @@ type Options struct {
 	Log       *slog.Logger // nil discards
 	Clock     Clock        // SystemClock
 
-	firstLog2 int // of the lines of the first host tables; firstLog2
+	firstLines int // of the first IPv4 host table, half of those of the IPv6 one; power of two
 }
 
 // Plane is the data plane pinned below one directory. Its methods are safe for concurrent use, except
@@ -37,16 +37,16 @@ type Plane struct {
 	log   *slog.Logger
 	clock Clock
 
-	maps      bpfMaps
-	abi       bpfAbi        // what the maps were made for
-	xdp, tc   *ebpf.Program // both filter
-	jumbo     *ebpf.Program // xdp for interfaces with jumbo frames; nil where the kernel has no such thing
-	egress    *ebpf.Program
-	ticks     *tickClock
-	maxBans   int
-	firstLog2 int      // see Options
-	lock      *os.File // held while open for writing; nil: read only
-	legacyTC  bool     // pretend that tcx does not exist
+	maps       bpfMaps
+	abi        bpfAbi        // what the maps were made for
+	xdp, tc    *ebpf.Program // both filter
+	jumbo      *ebpf.Program // xdp for interfaces with jumbo frames; nil where the kernel has no such thing
+	egress     *ebpf.Program
+	ticks      *tickClock
+	maxBans    int
+	firstLines int      // see Options
+	lock       *os.File // held while open for writing; nil: read only
+	legacyTC   bool     // pretend that tcx does not exist
 
 	mu        sync.Mutex // covers what follows, and serialises attaching and setting meters
 	tables    tables
@@ -66,7 +66,7 @@ func Open(o Options) (*Plane, error) {
 		return nil, err
 	}
 	p := &Plane{
-		dir: o.Dir, log: o.Log, clock: o.Clock, maxBans: int(o.MaxBans), firstLog2: o.firstLog2, unwatched: map[int]bool{},
+		dir: o.Dir, log: o.Log, clock: o.Clock, maxBans: int(o.MaxBans), firstLines: o.firstLines, unwatched: map[int]bool{},
 	}
 	if err := p.open(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open data plane %s: %w", o.Dir, err), p.Close())
@@ -165,8 +165,8 @@ func (o Options) withDefaults() Options {
 	if o.Dir == "" {
 		o.Dir = DefaultDir
 	}
-	if o.firstLog2 == 0 {
-		o.firstLog2 = firstLog2
+	if o.firstLines == 0 {
+		o.firstLines = firstLines
 	}
 	if o.MaxBans == 0 {
 		o.MaxBans = DefaultMaxBans

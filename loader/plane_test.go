@@ -57,12 +57,12 @@ func small(dir string) Options {
 	return Options{Dir: dir, MaxBans: 1024, MaxAllows: 64}
 }
 
-// leastLog2 is the size of the first tables here: tests want to see them grow.
-const leastLog2 = 6
+// leastLines is the size of the first IPv4 table here: tests want to see it grow.
+const leastLines = 64
 
 func mustOpen(t testing.TB, o Options) *Plane {
 	t.Helper()
-	o.firstLog2 = leastLog2
+	o.firstLines = leastLines
 	p, err := Open(o)
 	if err != nil {
 		t.Fatalf("open: %+v", err)

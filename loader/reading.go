@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -80,8 +81,8 @@ func (p *Plane) startReading() (moment, error) {
 	defer p.mu.Unlock()
 	t := &p.tables
 	if t.v4 == nil {
-		t.v4 = &family{bits: 32, kind: kind4(firstLog2), outer: p.maps.Hosts4, trie: lpm[bpfPrefix4]{p.maps.Bans4, key4, prefix4}, nets: newNets(nil, p.maps.Nets4)}
-		t.v6 = &family{bits: 128, kind: kind6(firstLog2), outer: p.maps.Hosts6, trie: lpm[bpfPrefix6]{p.maps.Bans6, key6, prefix6}}
+		t.v4 = &family{bits: 32, kind: kind4(firstLines), row: row{outer: p.maps.Hosts4}, trie: lpm[bpfPrefix4]{p.maps.Bans4, key4, prefix4}, nets: newNets(nil, p.maps.Nets4)}
+		t.v6 = &family{bits: 128, kind: kind6(firstLines), row: row{outer: p.maps.Hosts6}, trie: lpm[bpfPrefix6]{p.maps.Bans6, key6, prefix6}}
 	}
 	for i, f := range []*family{viewWord4: t.v4, viewWord6: t.v6} {
 		f.key = p.abi.HashKey
@@ -110,18 +111,23 @@ func (p *Plane) followView(f *family, key uint32) (err error) {
 	return err
 }
 
+// errMoved says that a table went out of use while it was opened.
+var errMoved = errors.New("the host table moved")
+
 // follow opens the table in use, v being what the writer shows, if it is another one than the last time.
 func (f *family) follow(v view) error {
-	var m *ebpf.Map
-	if err := f.outer.Lookup(uint32(v.table), &m); err != nil {
-		return fmt.Errorf("open the host table: %w", err)
+	if f.hosts != nil && f.view.table == v.table && f.view.lines == v.lines {
+		if same, err := f.row.holds(f.hosts); err != nil || same {
+			return err
+		}
 	}
-	if f.hosts != nil && sameMap(f.hosts.m, m) {
-		return m.Close()
-	}
-	next, err := f.kind.openHostTable(m, int(v.table), f.key, true)
+	next, err := f.openHostTable(v, true)
 	if err != nil {
 		return err
+	}
+	// What was there when the first chunk was, and still is, is of one table.
+	if same, err := f.row.holds(next); err != nil || !same {
+		return errors.Join(cmp.Or(err, errMoved), next.release())
 	}
 	if old := f.hosts; old != nil {
 		if err := old.release(); err != nil {
@@ -130,6 +136,15 @@ func (f *family) follow(v view) error {
 	}
 	f.hosts, f.view = next, v
 	return nil
+}
+
+// holds says whether a table is in place still.
+func (r row) holds(t *hostTable) (bool, error) {
+	var first *ebpf.Map
+	if err := r.outer.Lookup(r.key(t.half, 0), &first); err != nil {
+		return false, fmt.Errorf("open the host table: %w", err)
+	}
+	return sameMap(t.maps[0], first), first.Close()
 }
 
 func sameMap(a, b *ebpf.Map) bool {

@@ -38,18 +38,14 @@ func (f *family) rebuild(more int, put *hostList, gone map[netip.Prefix]struct{}
 	if err := next.fill(put, gone); err != nil {
 		return errors.Join(err, next.abandon())
 	}
-	// A table of the same size comes in place while packets look there: those must see the marks of what
-	// found no slot in it. For another size, takeOver waits for them.
-	if len(next.rest) > 0 && next.hosts.log2 == old.log2 {
-		if err := f.sync(); err != nil {
-			return errors.Join(err, next.abandon())
-		}
-	}
 	if err := f.takeOver(next); err != nil {
 		return errors.Join(err, next.abandon())
 	}
 	return f.retire(old, next)
 }
+
+// smallPart: a table this much smaller than another one takes no memory beside that.
+const smallPart = 16
 
 // retire gives the old table back once no packet sees it any more. When that cannot be waited for, all
 // that packets may look at stays, with marks of its own.
@@ -71,8 +67,10 @@ func (f *family) retire(old *hostTable, next *rebuilt) error {
 		f.hosts.addHits(p.Addr(), hits[p])
 		errs = append(errs, f.forget(p))
 	}
-	if old.log2 != f.hosts.log2 {
-		errs = append(errs, f.outer.Delete(uint32(old.log2)))
+	// Giving it back waits for packets once more: that of a small one may wait for the next table.
+	if f.left > f.hosts.count/smallPart {
+		errs = append(errs, f.row.vacate(old.half, 0, f.left))
+		f.left = 0
 	}
 	return errors.Join(append(errs, old.release())...)
 }
@@ -107,7 +105,7 @@ func (f *family) newTables(hosts, all int) (*rebuilt, error) {
 	if err != nil {
 		return nil, err
 	}
-	table, err := f.kind.newHostTable(f.spec, f.log2For(hosts), f.key)
+	table, err := f.newHostTable(f.hostsWith(hosts))
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +239,7 @@ func (r *rebuilt) settle() error {
 // abandon undoes what fill has done to the trie: hosts of rest have an entry of their own, and the trie
 // may have taken some of them and failed then.
 func (r *rebuilt) abandon() error {
-	errs := []error{r.hosts.release()}
+	errs := []error{r.row.vacate(r.hosts.half, 0, r.hosts.count), r.hosts.release()}
 	for _, e := range r.rest {
 		if _, ok := r.family.hosts.find(e.prefix.Addr()); ok || !r.known.has(e.prefix) {
 			errs = append(errs, r.removeTrie(e.prefix))
@@ -250,19 +248,34 @@ func (r *rebuilt) abandon() error {
 	return errors.Join(errs...)
 }
 
-// takeOver shows the new tables: packets that began before may still look at the old ones. A table of
-// the same size replaces the old one in its place, just before the new front is shown: in between,
-// the old front marks all that both tables hold. Packets are waited for before that of another size is
-// shown: who sees it must see the marks of what found no slot in it. When it fails, nothing has changed.
+// takeOver shows the new tables. Who sees the new host table must see the marks of what found no slot in
+// it, so packets are waited for before. Those that began before it is shown may still look at the old
+// ones. When it fails, nothing has changed.
 func (f *family) takeOver(next *rebuilt) error {
-	if err := f.install(next.hosts); err != nil {
-		return fmt.Errorf("put a host table in place: %w", err)
+	if err := next.hosts.place(f.row, next.hosts.half); err != nil {
+		return err
 	}
+	if next.hosts.count < f.left {
+		if err := f.row.vacate(next.hosts.half, next.hosts.count, f.left); err != nil {
+			return err
+		}
+	}
+	if len(next.rest) > 0 {
+		if err := f.wait(); err != nil {
+			return err
+		}
+	}
+	f.left = f.hosts.count
 	f.hosts, f.front, f.late = next.hosts, next.front, true
-	f.show(view{
-		scale: f.front.scale(), half: 1 - f.view.half, table: uint8(f.hosts.log2), flags: f.flags(),
-	})
+	f.showTables(1 - f.view.half)
 	return nil
+}
+
+// showTables shows the host table and the front in use, which is in the given half.
+func (f *family) showTables(half uint8) {
+	f.show(view{
+		scale: f.front.scale(), half: half, table: f.hosts.half, flags: f.flags(), lines: uint32(f.hosts.lines),
+	})
 }
 
 // swap puts hosts and prefixes in and takes others out, the hosts all at once.
@@ -339,13 +352,11 @@ func (f *family) has(p netip.Prefix) bool {
 
 // sync returns when every packet that began before is done.
 func (f *family) sync() error {
-	if err := f.install(f.hosts); err != nil {
-		return fmt.Errorf("wait for running programs: %w", err)
+	if err := f.wait(); err != nil {
+		return err
 	}
 	f.fresh, f.late = false, false
 	return nil
 }
 
-// putTable puts a table in its place among the others, and returns when every packet that began before is
-// done: an update of a map of maps waits for that (maybe_wait_bpf_programs in kernel/bpf/syscall.c).
-func (f *family) putTable(t *hostTable) error { return f.outer.Put(uint32(t.log2), t.m) }
+func (f *family) waitForPackets() error { return f.hosts.chunks.wait(f.row, f.hosts.half) }

@@ -30,9 +30,9 @@ func TestALongListOfPrefixesLeavesTheHostTableAlone(t *testing.T) {
 	if err := p.Unban([]netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}); err != nil {
 		t.Fatal(err)
 	}
-	if p.tables.v4.hosts != table || table.log2 != leastLog2 {
-		t.Errorf("one ban and one unban made a new host table of 2^%d lines, want the old one of 2^%d",
-			p.tables.v4.hosts.log2, leastLog2)
+	if p.tables.v4.hosts != table || table.lines != leastLines {
+		t.Errorf("one ban and one unban made a new host table of %d lines, want the old one of %d",
+			p.tables.v4.hosts.lines, leastLines)
 	}
 }
 
@@ -101,7 +101,7 @@ func hostBans(addrs []netip.Addr) (out []decision.Rule) {
 func mustCrowd(t *testing.T, p *Plane, family string) []netip.Addr {
 	t.Helper()
 	n := 0
-	return crowd(p.abi.HashKey, crowdLog2, func() netip.Addr { n++; return scattered(family, n) })
+	return crowd(p.abi.HashKey, crowdLines, func() netip.Addr { n++; return scattered(family, n) })
 }
 
 func TestATrieWithoutMemoryCostsOnlyWhatItDidNotTake(t *testing.T) {
@@ -128,9 +128,10 @@ func TestARebuildThatFailsLeavesEverythingAsItWas(t *testing.T) {
 		spoil func(*family) (mend func())
 	}{
 		{"no memory for a table", func(f *family) func() {
-			keys := f.kind.keys
-			f.kind.keys = func(int) int { return 1 << 31 }
-			return func() { f.kind.keys = keys }
+			spec := f.row.spec
+			f.row.spec = spec.Copy()
+			f.row.spec.ValueSize = 1 << 31
+			return func() { f.row.spec = spec }
 		}},
 		{"no memory in the trie", func(f *family) func() {
 			whole := f.trie
@@ -145,7 +146,7 @@ func TestARebuildThatFailsLeavesEverythingAsItWas(t *testing.T) {
 				f := p.tables.family(host(hosts[0]))
 				mustBan(t, p, hostBans(hosts)...)
 				// Room for all, which the small table after that has not.
-				if err := f.rebuild(1<<18, nil, nil); err != nil || len(f.known.in) > 0 {
+				if err := f.rebuild(1<<20, nil, nil); err != nil || len(f.known.in) > 0 {
 					t.Fatalf("%d hosts of %d have no slot in a large table: %v", len(f.known.in), len(hosts), err)
 				}
 				mend := tt.spoil(f)
@@ -183,17 +184,17 @@ func TestATableThatMayBeInUseStays(t *testing.T) {
 			if err := errors.Join(next.fill(nil, nil), f.takeOver(next)); err != nil {
 				t.Fatal(err)
 			}
-			outer := f.outer
+			outer := f.row.outer
 			closed, err := outer.Clone()
 			if err != nil {
 				t.Fatal(err)
 			}
 			closed.Close()
-			f.outer = closed
+			f.row.outer = closed
 			if err := f.retire(old, next); err == nil {
 				t.Error("waiting for packets works without a map")
 			}
-			f.outer = outer
+			f.row.outer = outer
 			if _, ok := old.find(hosts[0]); !ok {
 				t.Error("the old table lost a host")
 			}
@@ -297,14 +298,14 @@ func TestAListThatIsSwappedForItselfTakesNoMoreRoom(t *testing.T) {
 			if err := swapAll(p, list[:10_000], nil); err != nil {
 				t.Fatal(err)
 			}
-			log2, scale := f.hosts.log2, f.front.scale()
+			lines, scale := f.hosts.lines, f.front.scale()
 			for _, next := range [][2]int{{0, 0}, {0, 10_000}, {10_000, 0}} {
 				if err := swapAll(p, list[next[1]:next[1]+10_000], prefixes[next[0]:next[0]+10_000]); err != nil {
 					t.Fatal(err)
 				}
-				if f.hosts.log2 != log2 || f.front.scale() != scale {
-					t.Errorf("10000 hosts swapped for as many: 2^%d lines behind marks of scale %d, want 2^%d and %d as before",
-						f.hosts.log2, f.front.scale(), log2, scale)
+				if f.hosts.lines != lines || f.front.scale() != scale {
+					t.Errorf("10000 hosts swapped for as many: %d lines behind marks of scale %d, want %d and %d as before",
+						f.hosts.lines, f.front.scale(), lines, scale)
 				}
 			}
 		})
@@ -343,13 +344,13 @@ func TestABanIsInForceBeforeTheTableGrowsForIt(t *testing.T) {
 		t.Run(family, func(t *testing.T) {
 			p := mustOpen(t, Options{Dir: pinDir(t)})
 			f := p.tables.family(host(scattered(family, 0)))
-			banned, grown, keys := 0, 0, f.kind.keys
-			f.kind.keys = func(log2 int) int {
+			banned, grown, make := 0, 0, f.kind.open
+			f.kind.open = func(words []uint64, lines int, key [2]uint64) (hosts, error) {
 				grown++
 				if got := mustReason(t, p, scattered(family, banned)); got != "dropped" {
 					t.Errorf("ban %d is looked for and %s while the table grows, want dropped", banned, got)
 				}
-				return keys(log2)
+				return make(words, lines, key)
 			}
 			for ; grown < 2; banned++ {
 				mustBan(t, p, hostBans([]netip.Addr{scattered(family, banned)})...)

@@ -2,7 +2,6 @@ package loader
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 
@@ -47,19 +46,19 @@ func (p *Plane) openTables() error {
 		return err
 	}
 	t.v4 = &family{
-		bits: 32, kind: kind4(p.firstLog2), spec: spec.Maps[bpfMapHosts4].InnerMap, outer: p.maps.Hosts4,
+		bits: 32, kind: kind4(p.firstLines), row: row{p.maps.Hosts4, spec.Maps[bpfMapHosts4].InnerMap},
 		shown: &t.views.words[viewWord4], half: [2][]uint64{t.any4.words[:half4], t.any4.words[half4:]}, cidr: cidr,
 		trie: lpm[bpfPrefix4]{p.maps.Bans4, key4, prefix4}, nets: newNets(spec.Maps[bpfMapNets4].InnerMap, p.maps.Nets4),
 	}
 	t.v6 = &family{
-		bits: 128, kind: kind6(p.firstLog2), spec: spec.Maps[bpfMapHosts6].InnerMap, outer: p.maps.Hosts6,
+		bits: 128, kind: kind6(p.firstLines), row: row{p.maps.Hosts6, spec.Maps[bpfMapHosts6].InnerMap},
 		shown: &t.views.words[viewWord6], half: [2][]uint64{t.any6.words[:half6], t.any6.words[half6:]},
 		trie: lpm[bpfPrefix6]{p.maps.Bans6, key6, prefix6},
 	}
 	for _, f := range []*family{t.v4, t.v6} {
 		f.key, f.limit, f.log = p.abi.HashKey, p.maxBans, p.log
 		f.known.in = map[netip.Prefix]terms{}
-		f.install = f.putTable
+		f.wait = f.waitForPackets
 		if err := f.open(); err != nil {
 			return err
 		}
@@ -68,40 +67,33 @@ func (p *Plane) openTables() error {
 }
 
 // open takes over the table in use, or makes the first one.
-func (f *family) open() error {
+func (f *family) open() (err error) {
 	f.view = shown(f.shown)
-	var m *ebpf.Map
-	err := f.outer.Lookup(uint32(f.view.table), &m)
-	switch {
-	case errors.Is(err, ebpf.ErrKeyNotExist):
-		f.hosts, err = f.kind.newHostTable(f.spec, f.kind.least, f.key)
-	case err != nil:
-		return fmt.Errorf("open the host table: %w", err)
-	default:
-		f.hosts, err = f.kind.openHostTable(m, int(f.view.table), f.key, false)
-		if errors.Is(err, table.ErrDamaged) {
-			f.log.Warn("host table damaged: what can be read of it moves to a new one", "err", err)
-			f.hosts, err = f.salvage()
-		}
+	if f.view.lines > 0 {
+		f.hosts, err = f.openHostTable(f.view, false)
+	} else {
+		f.hosts, err = f.newHostTable(0)
+	}
+	if errors.Is(err, table.ErrDamaged) {
+		f.log.Warn("host table damaged: what can be read of it moves to a new one", "err", err)
+		f.hosts, err = f.salvage()
 	}
 	if err != nil {
 		return err
 	}
-	if err := f.sync(); err != nil { // a new table comes in place with it
+	if f.hosts.half != f.view.table { // a new one
+		if err := f.hosts.place(f.row, f.hosts.half); err != nil {
+			return err
+		}
+	}
+	if err := f.sync(); err != nil {
 		return err
 	}
 	if err := errors.Join(f.mark(), f.openNets()); err != nil {
 		return err
 	}
-	for log2 := range f.outer.MaxEntries() {
-		if log2 == uint32(f.hosts.log2) {
-			continue
-		}
-		if err := f.outer.Delete(log2); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("give an old host table back: %w", err)
-		}
-	}
-	return nil
+	most := int(f.row.outer.MaxEntries() / 2)
+	return errors.Join(f.row.vacate(f.hosts.half, f.hosts.count, most), f.row.vacate(1-f.hosts.half, 0, most))
 }
 
 // mark fills a new front with what is in the tables, and shows it.
@@ -133,7 +125,7 @@ func (f *family) mark() error {
 			f.cidr.Add(range4(e.prefix))
 		}
 	}
-	f.show(view{scale: f.front.scale(), half: 1 - f.view.half, table: uint8(f.hosts.log2), flags: f.flags()})
+	f.showTables(1 - f.view.half)
 	if err := f.sync(); err != nil {
 		return err
 	}
@@ -150,18 +142,14 @@ func (f *family) mark() error {
 	return nil
 }
 
-// salvage moves what can be read of a damaged host table to a new one, of another size: packets look at
-// the old one until a view shows the new one.
+// salvage moves what can be read of a damaged host table to a new one: packets look at the old one until
+// a view shows the new one.
 func (f *family) salvage() (*hostTable, error) {
 	found, err := f.readDamaged()
 	if err != nil {
 		return nil, err
 	}
-	log2 := f.kind.log2For(len(found))
-	if log2 == int(f.view.table) {
-		log2++
-	}
-	next, err := f.kind.newHostTable(f.spec, log2, f.key)
+	next, err := f.newHostTable(len(found))
 	if err != nil {
 		return nil, err
 	}
@@ -179,20 +167,15 @@ func (f *family) salvage() (*hostTable, error) {
 
 // readDamaged reads the host table in use, which is damaged.
 func (f *family) readDamaged() (map[netip.Addr]table.Entry, error) {
-	var m *ebpf.Map
-	if err := f.outer.Lookup(uint32(f.view.table), &m); err != nil {
-		return nil, fmt.Errorf("open the damaged host table: %w", err)
-	}
-	defer m.Close()
-	mem, err := mapMemory(m, true)
+	c, err := f.row.open(f.view.table, int(f.view.lines), true)
 	if err != nil {
 		return nil, err
 	}
-	all, err := f.kind.salvage(mem.words, int(f.view.table), f.key)
+	all, err := f.kind.salvage(c.words, int(f.view.lines), f.key)
 	if err != nil {
-		return nil, errors.Join(err, mem.unmap())
+		return nil, errors.Join(err, c.close())
 	}
-	return maps.Collect(all), mem.unmap()
+	return maps.Collect(all), c.close()
 }
 
 func (t *tables) close() error {

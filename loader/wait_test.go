@@ -11,13 +11,13 @@ func TestAPrefixGoesWhenNoPacketMissesWhatTakesOver(t *testing.T) {
 	f := p.tables.v4
 	wide := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24")}
 	mustBan(t, p, ban(wide[0].String(), 0, inAnHour()), ban(wide[1].String(), 0, inAnHour()))
-	waits, install := 0, f.install
-	f.install = func(table *hostTable) error {
+	waits, wait := 0, f.wait
+	f.wait = func() error {
 		waits++
 		if !f.known.has(wide[0]) || !f.known.has(wide[1]) || !f.has(netip.MustParsePrefix("192.0.2.1/32")) {
 			t.Error("a prefix went before packets were waited for")
 		}
-		return install(table)
+		return wait()
 	}
 	mustBan(t, p, ban("192.0.2.1/32", 0, inAnHour()))
 	if err := p.Unban(wide); err != nil {
@@ -37,12 +37,12 @@ func TestATableIsShownWhenPacketsSeeWhatFoundNoSlotInIt(t *testing.T) {
 	if err := f.rebuild(1<<18, nil, nil); err != nil || len(f.known.in) > 0 {
 		t.Fatalf("%d hosts of %d have no slot in a large table: %v", len(f.known.in), len(hosts), err)
 	}
-	old, install, between := f.hosts, f.install, 0
-	f.install = func(table *hostTable) error {
+	old, wait, between := f.hosts, f.wait, 0
+	f.wait = func() error {
 		if f.hosts == old && len(f.known.in) > 0 {
 			between++
 		}
-		return install(table)
+		return wait()
 	}
 	if err := f.fit(0); err != nil || len(f.known.in) == 0 {
 		t.Fatalf("no host lost its slot: %v", err)

@@ -35,7 +35,7 @@ type writer struct {
 	list         []netip.Prefix    // the hosts of the list that is swapped now
 	allowed      []netip.Prefix
 	count        map[string]int
-	sizes        [2][]int // of the tables, as log2, by family
+	sizes        [2][]int // of the tables, in lines, by family
 	overflow     [2][]int // hosts in the trie, by family
 }
 
@@ -64,8 +64,8 @@ func newWriter(seed uint64, p *Plane) *writer {
 	for _, bits := range []int{32, 128} {
 		// Some hosts have hashes so alike that tables of these sizes have no slots for all: they are in
 		// the trie, and in a table of another size they are not.
-		for log2 := crowdLog2; log2 <= crowdLog2+4; log2 += 2 {
-			for i, a := range crowd(p.abi.HashKey, log2, func() netip.Addr { return w.fill(bits, 0) }) {
+		for lines := crowdLines; lines <= 16*crowdLines; lines *= 4 {
+			for i, a := range crowd(p.abi.HashKey, lines, func() netip.Addr { return w.fill(bits, 0) }) {
 				seen[host(a)] = true
 				if i%2 == 0 {
 					w.kept = append(w.kept, host(a))
@@ -278,7 +278,7 @@ func (w *writer) write(d time.Duration) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		for i, f := range []*family{w.plane.tables.v4, w.plane.tables.v6} {
-			w.sizes[i] = append(w.sizes[i], f.hosts.log2)
+			w.sizes[i] = append(w.sizes[i], f.hosts.lines)
 			w.overflow[i] = append(w.overflow[i], f.known.lengths[f.bits])
 		}
 		return nil
@@ -306,7 +306,7 @@ func (w *writer) report() string {
 		parts = append(parts, fmt.Sprintf("%s %d", name, w.count[name]))
 	}
 	for i, family := range []string{"IPv4", "IPv6"} {
-		parts = append(parts, fmt.Sprintf("%s tables of 2^%d to 2^%d lines with %d to %d hosts in the trie", family,
+		parts = append(parts, fmt.Sprintf("%s tables of %d to %d lines with %d to %d hosts in the trie", family,
 			slices.Min(w.sizes[i]), slices.Max(w.sizes[i]), slices.Min(w.overflow[i]), slices.Max(w.overflow[i])))
 	}
 	return strings.Join(parts, ", ")

@@ -53,9 +53,9 @@ const (
 	gabionVarAny6Words      = "any6_words"
 	gabionVarEventsBudget   = "events_budget"
 	gabionVarHashKey        = "hash_key"
+	gabionVarLine4Type      = "line4_type"
 	gabionVarLine6Type      = "line6_type"
 	gabionVarNet4Type       = "net4_type"
-	gabionVarPair4Type      = "pair4_type"
 	gabionVarProvenTicks    = "proven_ticks"
 	gabionVarTickShift      = "tick_shift"
 	gabionVarXdpFrags       = "xdp_frags"
@@ -152,9 +152,9 @@ type gabionVariableSpecs struct {
 	Any6Words    *ebpf.VariableSpec `ebpf:"any6_words"`
 	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
+	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
 	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
 	Net4Type     *ebpf.VariableSpec `ebpf:"net4_type"`
-	Pair4Type    *ebpf.VariableSpec `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
 	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
@@ -256,9 +256,9 @@ type gabionVariables struct {
 	Any6Words    *ebpf.Variable `ebpf:"any6_words"`
 	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
+	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
 	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
 	Net4Type     *ebpf.Variable `ebpf:"net4_type"`
-	Pair4Type    *ebpf.Variable `ebpf:"pair4_type"`
 	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
 	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
 	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`

@@ -35,19 +35,19 @@ func benchHosts[K comparable](b *testing.B, table func() (Hosts[K], error), addr
 }
 
 func BenchmarkHosts4(b *testing.B) {
-	log2 := Log2For4(1_000_000, MinLog2, MaxLog2)
-	mem := make([]uint64, Lines4(log2)*LineWords)
+	lines := Lines4(1_000_000)
+	mem := make([]uint64, lines*LineWords)
 	benchHosts(b, func() (Hosts[uint32], error) {
 		clear(mem)
-		return NewHosts4(mem, log2, mixingKey())
+		return NewHosts4(mem, lines, mixingKey())
 	}, func(x uint64) uint32 { return uint32(x) | 1 })
 }
 
 func BenchmarkHosts6(b *testing.B) {
-	log2 := Log2For6(1_000_000, MinLog2, MaxLog2)
-	mem := make([]uint64, Lines6(log2)*LineWords)
+	lines := Lines6(1_000_000)
+	mem := make([]uint64, lines*LineWords)
 	benchHosts(b, func() (Hosts[Key6], error) {
 		clear(mem)
-		return NewHosts6(mem, log2, mixingKey())
+		return NewHosts6(mem, lines, mixingKey())
 	}, func(x uint64) Key6 { return Key6{0x20010db8<<32 | x&0xffff, x >> 16} })
 }

@@ -35,22 +35,28 @@ func Addr4(key uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(key >> 24), byte(key >> 16), byte(key >> 8), byte(key)})
 }
 
-// Hash4 returns the bucket of an IPv4 address in a table of 2^log2 of them.
-func Hash4(addr uint32, key [2]uint64, log2 int) int {
+// Hash4 returns the hash of an IPv4 address.
+func Hash4(addr uint32, key [2]uint64) uint32 {
 	x := uint64(addr) * key[0]
 	x ^= x >> 32
 	x *= key[1]
-	return int(x >> uint(64-log2))
+	return uint32(x >> 32)
 }
 
-// Hash6 returns the line of an IPv6 address in a table of 2^log2 of them.
-func Hash6(k Key6, key [2]uint64, log2 int) int {
+// Hash6 returns the hash of an IPv6 address.
+func Hash6(k Key6, key [2]uint64) uint32 {
 	x := k.Hi*key[0] + k.Lo*key[1]
 	x ^= x >> 32
 	x *= key[0]
 	x ^= x >> 29
 	x *= key[1]
-	return int(x >> uint(64-log2))
+	return uint32(x >> 32)
+}
+
+// Share returns which of n equal parts of all hashes this one is in: in a host table of n lines, the
+// line in which its address is looked for first.
+func Share(hash uint32, n int) int {
+	return int(uint64(hash) * uint64(n) >> 32)
 }
 
 // checkKey refuses an even number: multiplied with it, different addresses become the same.

@@ -33,30 +33,22 @@ const (
 // reads meta before and after it and believes neither when the generation changed: that happens
 // before the address of a slot is written, and never while the slot is in use.
 type Hosts6 struct {
-	mem  memory
-	ids  []uint64
-	key  [2]uint64
-	log2 int
+	mem memory
+	ids []uint64
+	key [2]uint64
 
+	lines       int
 	live, tombs int
 }
 
-// Lines6 is the number of 64-byte lines of a table of 2^log2 lines: the hits are in them.
-func Lines6(log2 int) int {
-	return 1 << log2
-}
+// Lines6 is the number of lines of a table for n entries, which fill 60 % of it.
+func Lines6(n int) int { return linesFor(n, Slots6) }
 
-// Log2For6 is the log2 from least to most for a table of n entries: at most 60 % of it is filled,
-// unless most is too small for that.
-func Log2For6(n, least, most int) int {
-	return log2For(n, Slots6, least, most)
-}
-
-// NewHosts6 makes a table of 2^log2 lines in mem, which holds as many or more, and takes over what is
+// NewHosts6 makes a table of so many lines in mem, which holds as many or more, and takes over what is
 // in there: new memory is all zero. It fails when an entry is where no reader would find it
 // (ErrDamaged), which means that the key is another one or the memory was damaged.
-func NewHosts6(mem []uint64, log2 int, key [2]uint64) (*Hosts6, error) {
-	h, err := hosts6Over(mem, log2, key)
+func NewHosts6(mem []uint64, lines int, key [2]uint64) (*Hosts6, error) {
+	h, err := hosts6Over(mem, lines, key)
 	if err != nil {
 		return nil, err
 	}
@@ -77,17 +69,17 @@ func NewHosts6(mem []uint64, log2 int, key [2]uint64) (*Hosts6, error) {
 	return h, nil
 }
 
-func hosts6Over(mem []uint64, log2 int, key [2]uint64) (*Hosts6, error) {
-	m, err := newMemory(mem, Lines6(log2), log2, key)
+func hosts6Over(mem []uint64, lines int, key [2]uint64) (*Hosts6, error) {
+	m, err := newMemory(mem, lines, key)
 	if err != nil {
 		return nil, fmt.Errorf("make IPv6 host table: %w", err)
 	}
-	return &Hosts6{mem: m, ids: make([]uint64, Slots6<<log2), key: key, log2: log2}, nil
+	return &Hosts6{mem: m, ids: make([]uint64, Slots6*lines), key: key, lines: lines}, nil
 }
 
 // Salvage6 is Salvage4 for IPv6.
-func Salvage6(mem []uint64, log2 int, key [2]uint64) (iter.Seq2[Key6, Entry], error) {
-	h, err := hosts6Over(mem, log2, key)
+func Salvage6(mem []uint64, lines int, key [2]uint64) (iter.Seq2[Key6, Entry], error) {
+	h, err := hosts6Over(mem, lines, key)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +106,7 @@ func (h *Hosts6) slotKey(slot int) Key6 {
 // stops where a reader does.
 func (h *Hosts6) locate(k Key6) (at, free int) {
 	free = -1
-	line := Hash6(k, h.key, h.log2)
+	line := Share(Hash6(k, h.key), h.lines)
 	for range Probes6 {
 		var meta uint64
 		for i := range Slots6 {
@@ -132,7 +124,7 @@ func (h *Hosts6) locate(k Key6) (at, free int) {
 		if meta == 0 {
 			break
 		}
-		line = (line + 1) & (1<<h.log2 - 1)
+		line = next(line, h.lines)
 	}
 	return -1, free
 }
@@ -145,12 +137,12 @@ func (h *Hosts6) entry(slot int, meta uint64) Entry {
 
 // Touch reads what Find and Put will need first: see Hosts.
 func (h *Hosts6) Touch(k Key6) uint64 {
-	line := Hash6(k, h.key, h.log2)
+	line := Share(Hash6(k, h.key), h.lines)
 	return h.mem.load(line*LineWords) + h.ids[line*Slots6]
 }
 
 // Warm reads a part of the table: see Hosts.
-func (h *Hosts6) Warm(part, log2 int) uint64 { return warm(&h.mem, h.ids, part, log2) }
+func (h *Hosts6) Warm(part, parts int) uint64 { return warm(&h.mem, h.ids, part, parts) }
 
 // Find returns the entry of this address, also one that is over.
 func (h *Hosts6) Find(k Key6) (Entry, bool) {

@@ -20,47 +20,46 @@ type subject[K comparable] struct {
 	most   uint64 // the largest number of hits
 }
 
-func newSubject4(mem []uint64, log2 int, key [2]uint64) (subject[uint32], error) {
-	h, err := NewHosts4(mem, log2, key)
+func newSubject4(mem []uint64, lines int, key [2]uint64) (subject[uint32], error) {
+	h, err := NewHosts4(mem, lines, key)
 	if err != nil {
 		return subject[uint32]{}, err
 	}
-	r := &reader{words: mem, key: key, log2: log2}
+	r := &reader{words: mem, key: key, lines: lines}
 	return subject[uint32]{
 		Hosts: h, mem: &h.mem, find: r.find4, most: math.MaxUint32,
 		room: func(addr uint32) bool {
-			for i := range 4 {
-				bucket := (Hash4(addr, key, log2) + i) % (1 << log2)
-				for _, word := range mem[bucket/2*24+bucket%2*8:][:8] {
-					if word>>32 == 0 {
+			for i := range 8 {
+				for _, word := range mem[r.line(uint64(Hash4(addr, key))<<32, i)*8:][:5] {
+					if word == 0 {
 						return true
 					}
 				}
 			}
 			return false
 		},
-		reopen: func() (subject[uint32], error) { return newSubject4(mem, log2, key) },
+		reopen: func() (subject[uint32], error) { return newSubject4(mem, lines, key) },
 	}, nil
 }
 
-func newSubject6(mem []uint64, log2 int, key [2]uint64) (subject[Key6], error) {
-	h, err := NewHosts6(mem, log2, key)
+func newSubject6(mem []uint64, lines int, key [2]uint64) (subject[Key6], error) {
+	h, err := NewHosts6(mem, lines, key)
 	if err != nil {
 		return subject[Key6]{}, err
 	}
-	r := &reader{words: mem, key: key, log2: log2}
+	r := &reader{words: mem, key: key, lines: lines}
 	return subject[Key6]{
 		Hosts: h, mem: &h.mem, find: r.find6, most: math.MaxUint64,
 		room: func(k Key6) bool {
 			for i := range 8 {
-				line := (Hash6(k, key, log2) + i) % (1 << log2)
+				line := r.line(uint64(Hash6(k, key))<<32, i)
 				if mem[line*8+2]&MaxExpiry == 0 || mem[line*8+6]&MaxExpiry == 0 {
 					return true
 				}
 			}
 			return false
 		},
-		reopen: func() (subject[Key6], error) { return newSubject6(mem, log2, key) },
+		reopen: func() (subject[Key6], error) { return newSubject6(mem, lines, key) },
 	}, nil
 }
 
@@ -98,28 +97,28 @@ func drawEntry(t *rapid.T) Entry {
 }
 
 func TestHosts4IsAMapThatReadersSeeAllTheTime(t *testing.T) {
-	for _, log2 := range []int{1, 2, 3} {
-		t.Run(fmt.Sprintf("2^%d buckets", log2), func(t *testing.T) {
+	for _, lines := range []int{8, 9, 13} {
+		t.Run(fmt.Sprintf("%d lines", lines), func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
-				s, err := newSubject4(make([]uint64, Lines4(log2)*LineWords), log2, drawKey(t))
+				s, err := newSubject4(make([]uint64, lines*LineWords), lines, drawKey(t))
 				if err != nil {
 					t.Fatal(err)
 				}
-				checkModel(t, s, addresses4(12<<log2))
+				checkModel(t, s, addresses4(8*lines))
 			})
 		})
 	}
 }
 
 func TestHosts6IsAMapThatReadersSeeAllTheTime(t *testing.T) {
-	for _, log2 := range []int{1, 2, 3, 4} {
-		t.Run(fmt.Sprintf("2^%d lines", log2), func(t *testing.T) {
+	for _, lines := range []int{8, 11, 16} {
+		t.Run(fmt.Sprintf("%d lines", lines), func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
-				s, err := newSubject6(make([]uint64, Lines6(log2)*LineWords), log2, drawKey(t))
+				s, err := newSubject6(make([]uint64, lines*LineWords), lines, drawKey(t))
 				if err != nil {
 					t.Fatal(err)
 				}
-				checkModel(t, s, addresses6(2+log2))
+				checkModel(t, s, addresses6(6))
 			})
 		})
 	}

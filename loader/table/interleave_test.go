@@ -104,22 +104,22 @@ func interleave[K comparable](s subject[K], r *reader, keys []K, find func(K) ui
 func TestALookupIsRightWhateverTheWriterDoesBetweenItsLoads(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		log2, key := 1+int(seed%2), [2]uint64{random.Uint64() | 1, random.Uint64() | 1}
-		mem4, mem6 := make([]uint64, Lines4(log2)*LineWords), make([]uint64, Lines6(log2)*LineWords)
-		s4, err := newSubject4(mem4, log2, key)
+		lines, key := 8+int(seed%3), [2]uint64{random.Uint64() | 1, random.Uint64() | 1}
+		mem4, mem6 := make([]uint64, lines*LineWords), make([]uint64, lines*LineWords)
+		s4, err := newSubject4(mem4, lines, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &reader{words: mem4, key: key, log2: log2}
-		if wrong := interleave(s4, r, addresses4(15<<log2), r.find4, random); wrong != "" {
+		r := &reader{words: mem4, key: key, lines: lines}
+		if wrong := interleave(s4, r, addresses4(9*lines), r.find4, random); wrong != "" {
 			t.Fatalf("IPv4, seed %d: %s", seed, wrong)
 		}
-		s6, err := newSubject6(mem6, log2, key)
+		s6, err := newSubject6(mem6, lines, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r = &reader{words: mem6, key: key, log2: log2}
-		if wrong := interleave(s6, r, addresses6(1+log2), r.find6, random); wrong != "" {
+		r = &reader{words: mem6, key: key, lines: lines}
+		if wrong := interleave(s6, r, addresses6(5), r.find6, random); wrong != "" {
 			t.Fatalf("IPv6, seed %d: %s", seed, wrong)
 		}
 	}
@@ -128,17 +128,17 @@ func TestALookupIsRightWhateverTheWriterDoesBetweenItsLoads(t *testing.T) {
 // Another process reads the table for its list of bans while the writer changes it.
 func TestAWalkShowsNoAddressThatNeverWasThere(t *testing.T) {
 	for loads := range 20 {
-		mem := make([]uint64, Lines6(1)*LineWords)
-		writer, err := NewHosts6(mem, 1, mixingKey())
+		mem := make([]uint64, MinLines*LineWords)
+		writer, err := NewHosts6(mem, MinLines, mixingKey())
 		if err != nil {
 			t.Fatal(err)
 		}
 		a, b := Key6{Hi: 1, Lo: 1}, Key6{Hi: 2, Lo: 2}
-		for Hash6(a, mixingKey(), 1) != Hash6(b, mixingKey(), 1) { // b takes the slot of a
+		for Share(Hash6(a, mixingKey()), MinLines) != Share(Hash6(b, mixingKey()), MinLines) { // b takes the slot of a
 			b.Lo++
 		}
 		writer.Put(a, Entry{Expiry: 1})
-		reader, err := NewHosts6(mem, 1, mixingKey())
+		reader, err := NewHosts6(mem, MinLines, mixingKey())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,19 +199,19 @@ func stress[K comparable](t *testing.T, s subject[K], keys []K, find func(K) uin
 func TestReadersOnOtherCPUsAreRightWhileTheTableChanges(t *testing.T) {
 	key := mixingKey()
 	t.Run("IPv4", func(t *testing.T) {
-		mem := make([]uint64, Lines4(3)*LineWords)
-		s, err := newSubject4(mem, 3, key)
+		mem := make([]uint64, 10*LineWords)
+		s, err := newSubject4(mem, 10, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		stress(t, s, addresses4(90), (&reader{words: mem, key: key, log2: 3}).find4)
+		stress(t, s, addresses4(90), (&reader{words: mem, key: key, lines: 10}).find4)
 	})
 	t.Run("IPv6", func(t *testing.T) {
-		mem := make([]uint64, Lines6(2)*LineWords)
-		s, err := newSubject6(mem, 2, key)
+		mem := make([]uint64, 8*LineWords)
+		s, err := newSubject6(mem, 8, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		stress(t, s, addresses6(4), (&reader{words: mem, key: key, log2: 2}).find6)
+		stress(t, s, addresses6(6), (&reader{words: mem, key: key, lines: 8}).find6)
 	})
 }

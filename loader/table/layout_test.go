@@ -8,56 +8,56 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// testKey puts an IPv4 address into the bucket that its own top bits name.
+// testKey makes an IPv4 address its own hash.
 func testKey() [2]uint64 { return [2]uint64{1, 1<<32 + 1} }
 
 // mixingKey spreads addresses as a random key does.
 func mixingKey() [2]uint64 { return [2]uint64{0x9e3779b97f4a7c15, 0xd1b54a32d192ed03} }
 
 func TestHosts4LaysItsWordsOutAsTheKernelReadsThem(t *testing.T) {
-	key := testKey()
-	mem := make([]uint64, Lines4(1)*LineWords)
-	h, err := NewHosts4(mem, 1, key)
+	const lines = 8
+	mem := make([]uint64, lines*LineWords)
+	h, err := NewHosts4(mem, lines, testKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := Hash4(0xc0000201, key, 1); got != 1 {
-		t.Fatalf("192.0.2.1 is in bucket %d, want 1", got)
+	const first = 0xe0000001 // in the last line, so that the next one is the first
+	if got := Share(Hash4(first, testKey()), lines); got != 7 {
+		t.Fatalf("224.0.0.1 is in line %d, want 7", got)
 	}
-	for i := range uint32(9) {
-		if !h.Put(0xc0000201+i, Entry{Class: 1, Expiry: 0x100 + i, Hits: uint64(i)}) {
+	for i := range uint32(6) {
+		if !h.Put(first+i, Entry{Class: 1, Expiry: 0x100 + i, Hits: uint64(i)}) {
 			t.Fatalf("no room for address %d", i)
 		}
 	}
-	h.Remove(0xc0000202) // slot 1: becomes empty
-	h.Remove(0xc0000208) // slot 7: becomes a tombstone
-	h.AddHits(0xc0000209, 1<<40)
-	want := make([]uint64, 24)
-	copy(want[8:], []uint64{
-		0xc0000201_10000100, 0, 0xc0000203_10000102, 0xc0000204_10000103,
-		0xc0000205_10000104, 0xc0000206_10000105, 0xc0000207_10000106, 0x00000000_f0000000,
-		0, 0, 0, 0, 1 << 32, 3<<32 | 2, 5<<32 | 4, 7<<32 | 6,
+	h.Remove(first + 1)
+	h.AddHits(first+5, 1<<40)
+	want := make([]uint64, lines*LineWords)
+	copy(want[7*LineWords:], []uint64{
+		0xe0000001_10000100, 0, 0xe0000003_10000102, 0xe0000004_10000103, 0xe0000005_10000104,
+		1 << 32, 3<<32 | 2, 1<<32 | 4, // the hits, and that readers go on
 	})
-	want[0], want[16] = 0xc0000209_10000108, 0xffffffff // the ninth wrapped around
+	want[0], want[5] = 0xe0000006_10000105, 0xffffffff
 	if diff := cmp.Diff(want, mem); diff != "" {
 		t.Errorf("memory (-want +got):\n%s", diff)
 	}
-	if h.Len() != 7 || h.Tombstones() != 1 || h.Slots() != 16 {
-		t.Errorf("%d entries, %d tombstones, %d slots; want 7, 1, 16", h.Len(), h.Tombstones(), h.Slots())
+	if h.Len() != 5 || h.Tombstones() != 1 || h.Slots() != 40 {
+		t.Errorf("%d entries, %d tombstones, %d slots; want 5, 1, 40", h.Len(), h.Tombstones(), h.Slots())
 	}
 }
 
 func TestHosts6LaysItsWordsOutAsTheKernelReadsThem(t *testing.T) {
-	mem := make([]uint64, Lines6(1)*LineWords)
-	h, err := NewHosts6(mem, 1, testKey())
+	const lines = 8
+	mem := make([]uint64, lines*LineWords)
+	h, err := NewHosts6(mem, lines, testKey())
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := func(s string) Key6 { return Key6Of(netip.MustParseAddr(s)) }
-	first := Hash6(at("2001:db8::1"), testKey(), 1) * LineWords
+	first := Share(Hash6(at("2001:db8::1"), testKey()), lines) * LineWords
 	var put []string
 	for _, s := range []string{"2001:db8::1", "2001:db8::3", "2001:db8::5"} {
-		if Hash6(at(s), testKey(), 1)*LineWords == first {
+		if Share(Hash6(at(s), testKey()), lines)*LineWords == first {
 			put = append(put, s)
 		}
 		h.Put(at(s), Entry{Class: 2, Expiry: NoEnd, Hits: 1 << 40})
@@ -69,26 +69,26 @@ func TestHosts6LaysItsWordsOutAsTheKernelReadsThem(t *testing.T) {
 	h.Put(at("2001:db8::7"), Entry{Class: 3, Expiry: 5})
 	h.Put(at("2001:db8::7"), Entry{Class: 3, Expiry: 6})
 	h.Remove(at("2001:db8::3"))
-	want := make([]uint64, 16)
+	want := make([]uint64, lines*LineWords)
 	copy(want[first:], []uint64{
 		0x20010db8 << 32, 7, 2<<32 | 3<<28 | 6, 0,
 		0x20010db8 << 32, 3, 1<<32 | 15<<28, 1 << 40,
 	})
-	copy(want[(first+8)%16:], []uint64{0x20010db8 << 32, 5, 1<<32 | 2<<28 | NoEnd, 1 << 40})
+	copy(want[(first+8)%len(want):], []uint64{0x20010db8 << 32, 5, 1<<32 | 2<<28 | NoEnd, 1 << 40})
 	if diff := cmp.Diff(want, mem); diff != "" {
 		t.Errorf("memory (-want +got):\n%s", diff)
 	}
-	if h.Len() != 2 || h.Tombstones() != 1 || h.Slots() != 4 {
-		t.Errorf("%d entries, %d tombstones, %d slots; want 2, 1, 4", h.Len(), h.Tombstones(), h.Slots())
+	if h.Len() != 2 || h.Tombstones() != 1 || h.Slots() != 16 {
+		t.Errorf("%d entries, %d tombstones, %d slots; want 2, 1, 16", h.Len(), h.Tombstones(), h.Slots())
 	}
 }
 
 func TestWhatTheLayoutCannotHoldIsNotPut(t *testing.T) {
-	h4, err := NewHosts4(make([]uint64, Lines4(1)*LineWords), 1, testKey())
+	h4, err := NewHosts4(make([]uint64, MinLines*LineWords), MinLines, testKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	h6, err := NewHosts6(make([]uint64, Lines6(1)*LineWords), 1, testKey())
+	h6, err := NewHosts6(make([]uint64, MinLines*LineWords), MinLines, testKey())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,12 +125,12 @@ func TestWhatTheLayoutCannotHoldIsNotPut(t *testing.T) {
 }
 
 func TestATableOfAnotherKeyOrOfTooLittleMemoryIsRefused(t *testing.T) {
-	filled4, filled6 := make([]uint64, Lines4(4)*LineWords), make([]uint64, Lines6(4)*LineWords)
-	h4, err := NewHosts4(filled4, 4, testKey())
+	filled4, filled6 := make([]uint64, 16*LineWords), make([]uint64, 16*LineWords)
+	h4, err := NewHosts4(filled4, 16, testKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	h6, err := NewHosts6(filled6, 4, testKey())
+	h6, err := NewHosts6(filled6, 16, testKey())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,21 +141,21 @@ func TestATableOfAnotherKeyOrOfTooLittleMemoryIsRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		mem4, mem6 []uint64
-		log2       int
+		lines      int
 		key        [2]uint64
 		want       string
 	}{
-		{"another key", filled4, filled6, 4, mixingKey(), "no reader finds"},
-		{"an even key", filled4, filled6, 4, [2]uint64{1, 2}, "must be odd"},
-		{"too little memory", filled4[1:], filled6[1:], 4, testKey(), "2^4 lines need"},
-		{"too few lines", filled4, filled6, 0, testKey(), "use 2^1 to 2^28"},
-		{"too many lines", filled4, filled6, 29, testKey(), "use 2^1 to 2^28"},
+		{"another key", filled4, filled6, 16, mixingKey(), "no reader finds"},
+		{"an even key", filled4, filled6, 16, [2]uint64{1, 2}, "must be odd"},
+		{"too little memory", filled4[1:], filled6[1:], 16, testKey(), "16 lines need"},
+		{"too few lines", filled4, filled6, 7, testKey(), "use 8 to 268435456"},
+		{"too many lines", filled4, filled6, 1<<28 + 1, testKey(), "use 8 to 268435456"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := NewHosts4(tt.mem4, tt.log2, tt.key); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := NewHosts4(tt.mem4, tt.lines, tt.key); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("NewHosts4: %v, want %q", err, tt.want)
 			}
-			if _, err := NewHosts6(tt.mem6, tt.log2, tt.key); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := NewHosts6(tt.mem6, tt.lines, tt.key); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("NewHosts6: %v, want %q", err, tt.want)
 			}
 		})
@@ -164,16 +164,17 @@ func TestATableOfAnotherKeyOrOfTooLittleMemoryIsRefused(t *testing.T) {
 
 func TestAnEntryBeyondTheReachOfReadersIsRefused(t *testing.T) {
 	// Both are one line further than their hash says, and nothing sends readers on from there.
-	mem4 := make([]uint64, Lines4(2)*LineWords)
-	mem4[(Hash4(0xc0000201, testKey(), 2)+1)%4*8] = 0xc0000201_10000100
-	if _, err := NewHosts4(mem4, 2, testKey()); err == nil || !strings.Contains(err.Error(), "192.0.2.1 in slot 0 of bucket 0") {
+	const lines = 8
+	mem4 := make([]uint64, lines*LineWords)
+	mem4[(Share(Hash4(0xc0000201, testKey()), lines)+1)%lines*LineWords] = 0xc0000201_10000100
+	if _, err := NewHosts4(mem4, lines, testKey()); err == nil || !strings.Contains(err.Error(), "192.0.2.1 in slot 0 of line 7") {
 		t.Errorf("NewHosts4: %v", err)
 	}
 	k := Key6{Hi: 0x20010db8 << 32, Lo: 1}
-	line := (Hash6(k, testKey(), 2) + 1) % 4
-	mem6 := make([]uint64, Lines6(2)*LineWords)
-	copy(mem6[line*8:], []uint64{k.Hi, k.Lo, 1<<32 | NoEnd, 0})
-	if _, err := NewHosts6(mem6, 2, testKey()); err == nil || !strings.Contains(err.Error(), "2001:db8::1 in slot 0") {
+	line := (Share(Hash6(k, testKey()), lines) + 1) % lines
+	mem6 := make([]uint64, lines*LineWords)
+	copy(mem6[line*LineWords:], []uint64{k.Hi, k.Lo, 1<<32 | NoEnd, 0})
+	if _, err := NewHosts6(mem6, lines, testKey()); err == nil || !strings.Contains(err.Error(), "2001:db8::1 in slot 0") {
 		t.Errorf("NewHosts6: %v", err)
 	}
 }

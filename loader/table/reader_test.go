@@ -8,8 +8,17 @@ import "sync/atomic"
 type reader struct {
 	words   []uint64
 	key     [2]uint64
-	log2    int
+	lines   int
 	stepped func()
+}
+
+// line is the i-th that is looked into for a hash.
+func (r *reader) line(hash uint64, i int) int {
+	line := int(hash>>32*uint64(r.lines)>>32) + i
+	if line >= r.lines {
+		line -= r.lines
+	}
+	return line
 }
 
 func (r *reader) load(i int) uint64 {
@@ -20,23 +29,22 @@ func (r *reader) load(i int) uint64 {
 }
 
 // find4 returns class << 28 | expiry of an address, 0 when it is not banned. Like the branch-free
-// compare it ORs the slots of a bucket, so an address in two of them comes out wrong.
+// compare it ORs the slots of a line, so an address in two of them comes out wrong.
 func (r *reader) find4(addr uint32) uint64 {
 	x := uint64(addr) * r.key[0]
 	x = (x ^ x>>32) * r.key[1]
-	for i := range uint64(4) {
-		bucket := (x>>(64-r.log2) + i) % (1 << r.log2)
-		var hit, slot uint64
-		for s := range uint64(8) {
-			slot = r.load(int(bucket/2*24 + bucket%2*8 + s))
-			if slot>>32 == uint64(addr) {
+	for i := range 8 {
+		line := r.line(x, i)
+		var hit uint64
+		for s := range 5 {
+			if slot := r.load(line*8 + s); slot>>32 == uint64(addr) {
 				hit |= slot & 0xffffffff
 			}
 		}
 		if hit&0x0fffffff != 0 {
 			return hit
 		}
-		if slot == 0 {
+		if r.load(line*8+7)>>32 == 0 {
 			break
 		}
 	}
@@ -48,8 +56,8 @@ func (r *reader) find6(k Key6) uint64 {
 	x := k.Hi*r.key[0] + k.Lo*r.key[1]
 	x = (x ^ x>>32) * r.key[0]
 	x = (x ^ x>>29) * r.key[1]
-	for i := range uint64(8) {
-		line := int((x>>(64-r.log2) + i) % (1 << r.log2))
+	for i := range 8 {
+		line := r.line(x, i)
 		var meta uint64
 		for s := range 2 {
 			at := line*8 + s*4

@@ -1,7 +1,7 @@
 // Package table lays out the bans, and the filters in front of them, in memory that the kernel
 // reads while it is written: []uint64 over the arrays that the data plane maps.
 //
-//	Hosts4  IPv4 addresses, eight to a 64-byte line
+//	Hosts4  IPv4 addresses, five to a 64-byte line
 //	Hosts6  IPv6 addresses, two to a line
 //	Nets4   IPv4 networks: for each /24, the longest one that covers it
 //	Cells   one bit for each 2^shift IPv4 addresses: clear means that nothing there is banned
@@ -26,8 +26,9 @@ import (
 const (
 	// LineWords is the number of 64-bit words in a line of a host table, 64 bytes.
 	LineWords = 8
-	// MinLog2 and MaxLog2 bound the binary logarithm of a host table's number of lines (buckets).
-	MinLog2, MaxLog2 = 1, 28
+	// MinLines and MaxLines bound the number of lines of a host table, which may be any between: as
+	// many as a lookup goes through at most, and as many as an index of a slot is sure to reach.
+	MinLines, MaxLines = Probes6, 1 << 28
 	// MaxClass is the largest class of a ban. It marks removed entries as well, whose expiry is 0.
 	MaxClass = 15
 	// MaxExpiry is the largest expiry, in ticks of the kernel's clock; the smallest is 1.
@@ -70,10 +71,10 @@ type Hosts[K comparable] interface {
 	// Touch reads the memory that Find and Put look at first, and returns something of it. Who touches
 	// some addresses, which the processor does all at once, waits for each of them no more.
 	Touch(K) uint64
-	// Warm reads one of the 2^log2 parts of the table, where addresses go whose hash begins with the
-	// number of the part, and returns something of it. It reads in the order of memory, which is
-	// several times faster than in another when much of the part is needed.
-	Warm(part, log2 int) uint64
+	// Warm reads one of so many equal parts of the table, where addresses go whose hash is in that part
+	// of all hashes, and returns something of it. It reads in the order of memory, which is several
+	// times faster than in another when much of the part is needed.
+	Warm(part, parts int) uint64
 	// Find returns the entry of this address, also one that is over.
 	Find(K) (Entry, bool)
 	// Put writes the entry of this address. One that is there already changes in one store and keeps
@@ -92,7 +93,7 @@ type Hosts[K comparable] interface {
 	Len() int
 	// Slots is the number of entries that memory has places for.
 	Slots() int
-	// Tombstones is the number of lines that hold a free place and yet send readers to the next line,
+	// Tombstones is the number of lines that have a free slot and yet send readers to the next line,
 	// because they were full once. Only a new table is rid of them.
 	Tombstones() int
 }
@@ -112,12 +113,12 @@ type memory struct {
 }
 
 // newMemory takes the words of a table of that many lines, checking what all tables need.
-func newMemory(mem []uint64, lines, log2 int, key [2]uint64) (memory, error) {
+func newMemory(mem []uint64, lines int, key [2]uint64) (memory, error) {
 	switch {
-	case log2 < MinLog2 || log2 > MaxLog2:
-		return memory{}, fmt.Errorf("2^%d lines: use 2^%d to 2^%d", log2, MinLog2, MaxLog2)
+	case lines < MinLines || lines > MaxLines:
+		return memory{}, fmt.Errorf("%d lines: use %d to %d", lines, MinLines, MaxLines)
 	case len(mem) < lines*LineWords:
-		return memory{}, fmt.Errorf("%d words of memory: 2^%d lines need %d", len(mem), log2, lines*LineWords)
+		return memory{}, fmt.Errorf("%d words of memory: %d lines need %d", len(mem), lines, lines*LineWords)
 	}
 	return memory{words: mem[:lines*LineWords]}, checkKey(key)
 }
@@ -131,29 +132,40 @@ func (m *memory) load(i int) uint64 {
 
 func (m *memory) store(i int, w uint64) {
 	atomic.StoreUint64(&m.words[i], w)
+	m.changed()
+}
+
+// changed is called after every change that readers see.
+func (m *memory) changed() {
 	if m.stored != nil {
 		m.stored()
 	}
 }
 
 // warm reads a part of a table's memory and of its ids, one word of each line.
-func warm(m *memory, ids []uint64, part, log2 int) (sum uint64) {
-	words := len(m.words) >> log2
-	for i := part * words; i < (part+1)*words; i += LineWords {
-		sum += m.load(i)
+func warm(m *memory, ids []uint64, part, parts int) (sum uint64) {
+	lines := len(m.words) / LineWords
+	for line := part * lines / parts; line < (part+1)*lines/parts; line++ {
+		sum += m.load(line * LineWords)
 	}
-	n := len(ids) >> log2
-	for i := part * n; i < (part+1)*n; i += LineWords {
+	for i := part * len(ids) / parts; i < (part+1)*len(ids)/parts; i += LineWords {
 		sum += ids[i]
 	}
 	return sum
 }
 
-// log2For is the smallest logarithm of lines of this many slots that n entries fill to at most 60 %.
-// Beyond, the chance that an address finds no room within its reach grows quickly.
-func log2For(n, slots, least, most int) int {
-	lines := (max(n, 1)*5 + 3*slots - 1) / (3 * slots)
-	return min(max(log2Ceil(lines), least), most)
+// next is the line after another one of so many.
+func next(line, lines int) int {
+	if line++; line < lines {
+		return line
+	}
+	return 0
+}
+
+// linesFor is the number of lines of this many slots that n entries fill to 60 %. Beyond, the chance
+// that an address finds no room within its reach grows quickly.
+func linesFor(n, slots int) int {
+	return min(max((n*5+3*slots-1)/(3*slots), MinLines), MaxLines)
 }
 
 func log2Ceil(n int) int {

@@ -21,7 +21,7 @@ static long step_lookup4(__u32 round, struct walk *walk)
 	struct view view = view_of(load_view(VIEW4));
 	struct ruling by = {};
 
-	answer(walk, marked4(addr, view) && judge4(addr, bpf_jiffies64(), &view, &by, 0) == BANNED);
+	answer(walk, marked4(addr, view) && judge4(addr, bpf_jiffies64(), &view, &by) == BANNED);
 	return 0;
 }
 
