@@ -9,8 +9,13 @@
 
 #include <linux/types.h>
 
-/* Reports each CPU may write per second. Set by: nobody yet; a flood of real sources needs few. */
+/* Reports of sources that are proven real which each CPU may write per second. Set by: nobody yet;
+ * a flood of real sources needs few. */
 const volatile __u64 events_budget = 4096;
+
+/* Likewise, other reports of each meter: their number is for who forges addresses to choose. All
+ * meters together get as many as proven sources. Set by: nobody yet. */
+const volatile __u64 unproven_budget = 256;
 
 /* 1: the program is loaded for packets of several buffers (jumbo frames), so the length is asked of
  * the kernel. Set by: the loader, for the form of the program that such interfaces get. */

@@ -203,12 +203,13 @@ enum drop_reason {
 	DROPPED_BAN = 1,  /* a ban of its source */
 	DROPPED_TAGS = 2, /* more VLAN tags than are walked: its source is hidden on purpose */
 	DROPPED_SHED = 3, /* the limit of a meter */
+	DROP_REASONS,
 };
 
 /* The request for samples of dropped packets, renewed while somebody follows them. */
 struct sampling {
 	__u64 until;  /* ns; samples are taken before it. 0: off, and all a dropped packet costs */
-	__u32 budget; /* samples per CPU and second */
+	__u32 budget; /* samples per CPU, second and reason */
 	__u32 pad;
 };
 

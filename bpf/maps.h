@@ -271,16 +271,17 @@ struct {
 	__uint(max_entries, MAX_CLAIMS);
 } claims SEC(".maps");
 
-/* The only entry counts this CPU's reports of the running second. Written by the kernel. */
+/* key: place of a meter, or METERS for the proven sources of all -> value: this CPU's reports of
+ * the running second. Written by the kernel. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, __u32);
 	__type(value, struct budget);
-	__uint(max_entries, 1);
+	__uint(max_entries, METERS + 1);
 } budgets SEC(".maps");
 
-/* struct meter_event. Written by the kernel, read by the daemon. Full: the report is counted as
- * events_full and tried again with the next packet. */
+/* struct meter_event. Written by the kernel, read by the daemon. Full, for what is not proven half
+ * full: the report is counted as events_full and tried again with the next packet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, EVENT_RING);
@@ -295,12 +296,13 @@ struct {
 	__uint(max_entries, 1);
 } sampling SEC(".maps");
 
-/* The only entry counts this CPU's samples of the running second. Written by the kernel. */
+/* key: enum drop_reason -> value: this CPU's samples of the running second. Written by the kernel.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, __u32);
 	__type(value, struct budget);
-	__uint(max_entries, 1);
+	__uint(max_entries, DROP_REASONS);
 } sampled SEC(".maps");
 
 /* struct drop_sample. Written by the kernel, read by whoever follows. Full: the sample is counted

@@ -3,6 +3,11 @@
  * Reports to user space. They are rare by construction (one per key and window) and budgeted per
  * CPU on top, so the ring buffer's own choice of when to wake the reader is right: never a wake-up
  * per packet.
+ *
+ * Whoever forges addresses can make as many keys pass a limit as he likes. So what is not proven
+ * has a budget of its own, another one for each meter, and leaves half of the ring buffer free: it
+ * can push out neither the reports of sources that are proven, the only ones that are banned, nor
+ * those of another meter.
  */
 #ifndef REPORT_H
 #define REPORT_H
@@ -17,11 +22,11 @@
 
 #define SECOND 1000000000ULL
 
-/* Takes one off what this CPU may write in the running second, of which budgets keeps count. */
-static __always_inline int within_budget(void *budgets, __u64 now, __u64 limit)
+/* Takes one off what this CPU may write in the running second, of which an entry of budgets keeps
+ * count. */
+static __always_inline int within_budget(void *budgets, __u32 key, __u64 now, __u64 limit)
 {
-	__u32 zero = 0;
-	struct budget *budget = bpf_map_lookup_elem(budgets, &zero);
+	struct budget *budget = bpf_map_lookup_elem(budgets, &key);
 
 	if (!budget)
 		return 0;
@@ -73,6 +78,23 @@ static __always_inline void count_event(__u32 at, enum report kind)
 		st->events_unproven++;
 }
 
+/* Says whether the ring buffer has room for reports of that kind. */
+static __always_inline int has_room(enum report kind)
+{
+	return kind == REPORT_ESTABLISHED ||
+	       bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) <
+		       bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) / 2;
+}
+
+/* Takes a report of that kind, of the meter at a place, off its budget. */
+static __always_inline int may_report(const struct look *look, __u32 at, enum report kind)
+{
+	int proven = kind == REPORT_ESTABLISHED;
+
+	return within_budget(&budgets, proven ? METERS : at, look->boot,
+			     proven ? events_budget : unproven_budget);
+}
+
 static __always_inline void count_put_off(int full)
 {
 	__u32 zero = 0;
@@ -99,7 +121,11 @@ static __always_inline int report(const struct look *look, const struct meter *m
 	struct meter_event *event;
 	__u64 one = 1;
 
-	if (!within_budget(&budgets, look->boot, events_budget)) {
+	if (!has_room(kind)) {
+		count_put_off(1);
+		return 0;
+	}
+	if (!may_report(look, at, kind)) {
 		count_put_off(0);
 		return 0;
 	}

@@ -72,6 +72,7 @@ static __always_inline int sample(const struct frame *frame, const struct drop *
 	__u32 zero = 0;
 	struct sampling *on = bpf_map_lookup_elem(&sampling, &zero);
 	struct stats *st = bpf_map_lookup_elem(&stats, &zero);
+	__u32 reason = drop->cause >> 16; /* each has a share: a flood that is shed hides no ban */
 	struct drop_sample *sample;
 
 	if (!on || !st)
@@ -80,7 +81,7 @@ static __always_inline int sample(const struct frame *frame, const struct drop *
 		on->until = 0;
 		return 0;
 	}
-	if (!within_budget(&sampled, now, on->budget)) {
+	if (!within_budget(&sampled, reason, now, on->budget)) {
 		st->samples_over_budget++;
 		return 0;
 	}
@@ -94,7 +95,7 @@ static __always_inline int sample(const struct frame *frame, const struct drop *
 	__builtin_memcpy(sample->source, drop->source, sizeof(sample->source));
 	sample->len = frame->len;
 	sample->ifindex = frame->ifindex;
-	sample->reason = drop->cause >> 16;
+	sample->reason = reason;
 	sample->class = drop->cause >> 8;
 	sample->family = drop->cause;
 	sample->captured = copy_head(sample->data, frame);

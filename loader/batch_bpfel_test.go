@@ -287,55 +287,56 @@ type batchbpfView struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	batchbpfMapAbi          = "abi"
-	batchbpfMapAllow4       = "allow4"
-	batchbpfMapAllow6       = "allow6"
-	batchbpfMapAllowBits    = "allow_bits"
-	batchbpfMapAny4         = "any4"
-	batchbpfMapAny6         = "any6"
-	batchbpfMapBans4        = "bans4"
-	batchbpfMapBans6        = "bans6"
-	batchbpfMapBudgets      = "budgets"
-	batchbpfMapCidrBits4    = "cidr_bits4"
-	batchbpfMapClaims       = "claims"
-	batchbpfMapClasses      = "classes"
-	batchbpfMapConns        = "conns"
-	batchbpfMapEvents       = "events"
-	batchbpfMapHosts4       = "hosts4"
-	batchbpfMapHosts6       = "hosts6"
-	batchbpfMapLooks        = "looks"
-	batchbpfMapMeterCounts  = "meter_counts"
-	batchbpfMapMeterSlots   = "meter_slots"
-	batchbpfMapMeterView    = "meter_view"
-	batchbpfMapMeters       = "meters"
-	batchbpfMapNets4        = "nets4"
-	batchbpfMapProven       = "proven"
-	batchbpfMapSampled      = "sampled"
-	batchbpfMapSamples      = "samples"
-	batchbpfMapSampling     = "sampling"
-	batchbpfMapSketches     = "sketches"
-	batchbpfMapStats        = "stats"
-	batchbpfMapSuspects     = "suspects"
-	batchbpfMapTallies      = "tallies"
-	batchbpfMapTargets      = "targets"
-	batchbpfMapTrials       = "trials"
-	batchbpfMapViews        = "views"
-	batchbpfProgTestBatch   = "test_batch"
-	batchbpfProgTestRead    = "test_read"
-	batchbpfVarAny6Words    = "any6_words"
-	batchbpfVarBefore       = "before"
-	batchbpfVarEventsBudget = "events_budget"
-	batchbpfVarHashKey      = "hash_key"
-	batchbpfVarLine4Type    = "line4_type"
-	batchbpfVarLine6Type    = "line6_type"
-	batchbpfVarNet4Type     = "net4_type"
-	batchbpfVarProvenTicks  = "proven_ticks"
-	batchbpfVarReads        = "reads"
-	batchbpfVarTargetCount  = "target_count"
-	batchbpfVarTickShift    = "tick_shift"
-	batchbpfVarTrialCount   = "trial_count"
-	batchbpfVarTrialNow     = "trial_now"
-	batchbpfVarXdpFrags     = "xdp_frags"
+	batchbpfMapAbi            = "abi"
+	batchbpfMapAllow4         = "allow4"
+	batchbpfMapAllow6         = "allow6"
+	batchbpfMapAllowBits      = "allow_bits"
+	batchbpfMapAny4           = "any4"
+	batchbpfMapAny6           = "any6"
+	batchbpfMapBans4          = "bans4"
+	batchbpfMapBans6          = "bans6"
+	batchbpfMapBudgets        = "budgets"
+	batchbpfMapCidrBits4      = "cidr_bits4"
+	batchbpfMapClaims         = "claims"
+	batchbpfMapClasses        = "classes"
+	batchbpfMapConns          = "conns"
+	batchbpfMapEvents         = "events"
+	batchbpfMapHosts4         = "hosts4"
+	batchbpfMapHosts6         = "hosts6"
+	batchbpfMapLooks          = "looks"
+	batchbpfMapMeterCounts    = "meter_counts"
+	batchbpfMapMeterSlots     = "meter_slots"
+	batchbpfMapMeterView      = "meter_view"
+	batchbpfMapMeters         = "meters"
+	batchbpfMapNets4          = "nets4"
+	batchbpfMapProven         = "proven"
+	batchbpfMapSampled        = "sampled"
+	batchbpfMapSamples        = "samples"
+	batchbpfMapSampling       = "sampling"
+	batchbpfMapSketches       = "sketches"
+	batchbpfMapStats          = "stats"
+	batchbpfMapSuspects       = "suspects"
+	batchbpfMapTallies        = "tallies"
+	batchbpfMapTargets        = "targets"
+	batchbpfMapTrials         = "trials"
+	batchbpfMapViews          = "views"
+	batchbpfProgTestBatch     = "test_batch"
+	batchbpfProgTestRead      = "test_read"
+	batchbpfVarAny6Words      = "any6_words"
+	batchbpfVarBefore         = "before"
+	batchbpfVarEventsBudget   = "events_budget"
+	batchbpfVarHashKey        = "hash_key"
+	batchbpfVarLine4Type      = "line4_type"
+	batchbpfVarLine6Type      = "line6_type"
+	batchbpfVarNet4Type       = "net4_type"
+	batchbpfVarProvenTicks    = "proven_ticks"
+	batchbpfVarReads          = "reads"
+	batchbpfVarTargetCount    = "target_count"
+	batchbpfVarTickShift      = "tick_shift"
+	batchbpfVarTrialCount     = "trial_count"
+	batchbpfVarTrialNow       = "trial_now"
+	batchbpfVarUnprovenBudget = "unproven_budget"
+	batchbpfVarXdpFrags       = "xdp_frags"
 )
 
 // loadBatchbpf returns the embedded CollectionSpec for batchbpf.
@@ -427,20 +428,21 @@ type batchbpfMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type batchbpfVariableSpecs struct {
-	Any6Words    *ebpf.VariableSpec `ebpf:"any6_words"`
-	Before       *ebpf.VariableSpec `ebpf:"before"`
-	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
-	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
-	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
-	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
-	Net4Type     *ebpf.VariableSpec `ebpf:"net4_type"`
-	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
-	Reads        *ebpf.VariableSpec `ebpf:"reads"`
-	TargetCount  *ebpf.VariableSpec `ebpf:"target_count"`
-	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
-	TrialCount   *ebpf.VariableSpec `ebpf:"trial_count"`
-	TrialNow     *ebpf.VariableSpec `ebpf:"trial_now"`
-	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
+	Any6Words      *ebpf.VariableSpec `ebpf:"any6_words"`
+	Before         *ebpf.VariableSpec `ebpf:"before"`
+	EventsBudget   *ebpf.VariableSpec `ebpf:"events_budget"`
+	HashKey        *ebpf.VariableSpec `ebpf:"hash_key"`
+	Line4Type      *ebpf.VariableSpec `ebpf:"line4_type"`
+	Line6Type      *ebpf.VariableSpec `ebpf:"line6_type"`
+	Net4Type       *ebpf.VariableSpec `ebpf:"net4_type"`
+	ProvenTicks    *ebpf.VariableSpec `ebpf:"proven_ticks"`
+	Reads          *ebpf.VariableSpec `ebpf:"reads"`
+	TargetCount    *ebpf.VariableSpec `ebpf:"target_count"`
+	TickShift      *ebpf.VariableSpec `ebpf:"tick_shift"`
+	TrialCount     *ebpf.VariableSpec `ebpf:"trial_count"`
+	TrialNow       *ebpf.VariableSpec `ebpf:"trial_now"`
+	UnprovenBudget *ebpf.VariableSpec `ebpf:"unproven_budget"`
+	XdpFrags       *ebpf.VariableSpec `ebpf:"xdp_frags"`
 }
 
 // batchbpfObjects contains all objects after they have been loaded into the kernel.
@@ -540,20 +542,21 @@ func (m *batchbpfMaps) Close() error {
 //
 // It can be passed to loadBatchbpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type batchbpfVariables struct {
-	Any6Words    *ebpf.Variable `ebpf:"any6_words"`
-	Before       *ebpf.Variable `ebpf:"before"`
-	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
-	HashKey      *ebpf.Variable `ebpf:"hash_key"`
-	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
-	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
-	Net4Type     *ebpf.Variable `ebpf:"net4_type"`
-	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
-	Reads        *ebpf.Variable `ebpf:"reads"`
-	TargetCount  *ebpf.Variable `ebpf:"target_count"`
-	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
-	TrialCount   *ebpf.Variable `ebpf:"trial_count"`
-	TrialNow     *ebpf.Variable `ebpf:"trial_now"`
-	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`
+	Any6Words      *ebpf.Variable `ebpf:"any6_words"`
+	Before         *ebpf.Variable `ebpf:"before"`
+	EventsBudget   *ebpf.Variable `ebpf:"events_budget"`
+	HashKey        *ebpf.Variable `ebpf:"hash_key"`
+	Line4Type      *ebpf.Variable `ebpf:"line4_type"`
+	Line6Type      *ebpf.Variable `ebpf:"line6_type"`
+	Net4Type       *ebpf.Variable `ebpf:"net4_type"`
+	ProvenTicks    *ebpf.Variable `ebpf:"proven_ticks"`
+	Reads          *ebpf.Variable `ebpf:"reads"`
+	TargetCount    *ebpf.Variable `ebpf:"target_count"`
+	TickShift      *ebpf.Variable `ebpf:"tick_shift"`
+	TrialCount     *ebpf.Variable `ebpf:"trial_count"`
+	TrialNow       *ebpf.Variable `ebpf:"trial_now"`
+	UnprovenBudget *ebpf.Variable `ebpf:"unproven_budget"`
+	XdpFrags       *ebpf.Variable `ebpf:"xdp_frags"`
 }
 
 // batchbpfPrograms contains all programs after they have been loaded into the kernel.

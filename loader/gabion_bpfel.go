@@ -84,6 +84,7 @@ const (
 	bpfDropReasonDROPPED_BAN  bpfDropReason = 1
 	bpfDropReasonDROPPED_TAGS bpfDropReason = 2
 	bpfDropReasonDROPPED_SHED bpfDropReason = 3
+	bpfDropReasonDROP_REASONS bpfDropReason = 4
 )
 
 type bpfDropSample struct {
@@ -334,56 +335,57 @@ type bpfView struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	bpfMapAbi           = "abi"
-	bpfMapAllow4        = "allow4"
-	bpfMapAllow6        = "allow6"
-	bpfMapAllowBits     = "allow_bits"
-	bpfMapAny4          = "any4"
-	bpfMapAny6          = "any6"
-	bpfMapBans4         = "bans4"
-	bpfMapBans6         = "bans6"
-	bpfMapBudgets       = "budgets"
-	bpfMapCidrBits4     = "cidr_bits4"
-	bpfMapClaims        = "claims"
-	bpfMapClasses       = "classes"
-	bpfMapConns         = "conns"
-	bpfMapEvents        = "events"
-	bpfMapHosts4        = "hosts4"
-	bpfMapHosts6        = "hosts6"
-	bpfMapLooks         = "looks"
-	bpfMapMeterCounts   = "meter_counts"
-	bpfMapMeterSlots    = "meter_slots"
-	bpfMapMeterView     = "meter_view"
-	bpfMapMeters        = "meters"
-	bpfMapNets4         = "nets4"
-	bpfMapProven        = "proven"
-	bpfMapSampled       = "sampled"
-	bpfMapSamples       = "samples"
-	bpfMapSampling      = "sampling"
-	bpfMapSketches      = "sketches"
-	bpfMapStats         = "stats"
-	bpfMapSuspects      = "suspects"
-	bpfMapViews         = "views"
-	bpfProgGabionClock  = "gabion_clock"
-	bpfProgGabionEgress = "gabion_egress"
-	bpfProgGabionTc     = "gabion_tc"
-	bpfProgGabionXdp    = "gabion_xdp"
-	bpfVarAbiVersion    = "abi_version"
-	bpfVarAny6Words     = "any6_words"
-	bpfVarEventType     = "event_type"
-	bpfVarEventsBudget  = "events_budget"
-	bpfVarFlagType      = "flag_type"
-	bpfVarHashKey       = "hash_key"
-	bpfVarLine4Type     = "line4_type"
-	bpfVarLine6Type     = "line6_type"
-	bpfVarMarkType      = "mark_type"
-	bpfVarNet4Type      = "net4_type"
-	bpfVarProvenTicks   = "proven_ticks"
-	bpfVarReasonType    = "reason_type"
-	bpfVarSampleType    = "sample_type"
-	bpfVarTickShift     = "tick_shift"
-	bpfVarUnitType      = "unit_type"
-	bpfVarXdpFrags      = "xdp_frags"
+	bpfMapAbi            = "abi"
+	bpfMapAllow4         = "allow4"
+	bpfMapAllow6         = "allow6"
+	bpfMapAllowBits      = "allow_bits"
+	bpfMapAny4           = "any4"
+	bpfMapAny6           = "any6"
+	bpfMapBans4          = "bans4"
+	bpfMapBans6          = "bans6"
+	bpfMapBudgets        = "budgets"
+	bpfMapCidrBits4      = "cidr_bits4"
+	bpfMapClaims         = "claims"
+	bpfMapClasses        = "classes"
+	bpfMapConns          = "conns"
+	bpfMapEvents         = "events"
+	bpfMapHosts4         = "hosts4"
+	bpfMapHosts6         = "hosts6"
+	bpfMapLooks          = "looks"
+	bpfMapMeterCounts    = "meter_counts"
+	bpfMapMeterSlots     = "meter_slots"
+	bpfMapMeterView      = "meter_view"
+	bpfMapMeters         = "meters"
+	bpfMapNets4          = "nets4"
+	bpfMapProven         = "proven"
+	bpfMapSampled        = "sampled"
+	bpfMapSamples        = "samples"
+	bpfMapSampling       = "sampling"
+	bpfMapSketches       = "sketches"
+	bpfMapStats          = "stats"
+	bpfMapSuspects       = "suspects"
+	bpfMapViews          = "views"
+	bpfProgGabionClock   = "gabion_clock"
+	bpfProgGabionEgress  = "gabion_egress"
+	bpfProgGabionTc      = "gabion_tc"
+	bpfProgGabionXdp     = "gabion_xdp"
+	bpfVarAbiVersion     = "abi_version"
+	bpfVarAny6Words      = "any6_words"
+	bpfVarEventType      = "event_type"
+	bpfVarEventsBudget   = "events_budget"
+	bpfVarFlagType       = "flag_type"
+	bpfVarHashKey        = "hash_key"
+	bpfVarLine4Type      = "line4_type"
+	bpfVarLine6Type      = "line6_type"
+	bpfVarMarkType       = "mark_type"
+	bpfVarNet4Type       = "net4_type"
+	bpfVarProvenTicks    = "proven_ticks"
+	bpfVarReasonType     = "reason_type"
+	bpfVarSampleType     = "sample_type"
+	bpfVarTickShift      = "tick_shift"
+	bpfVarUnitType       = "unit_type"
+	bpfVarUnprovenBudget = "unproven_budget"
+	bpfVarXdpFrags       = "xdp_frags"
 )
 
 // loadBpf returns the embedded CollectionSpec for bpf.
@@ -474,22 +476,23 @@ type bpfMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
-	AbiVersion   *ebpf.VariableSpec `ebpf:"abi_version"`
-	Any6Words    *ebpf.VariableSpec `ebpf:"any6_words"`
-	EventType    *ebpf.VariableSpec `ebpf:"event_type"`
-	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
-	FlagType     *ebpf.VariableSpec `ebpf:"flag_type"`
-	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
-	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
-	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
-	MarkType     *ebpf.VariableSpec `ebpf:"mark_type"`
-	Net4Type     *ebpf.VariableSpec `ebpf:"net4_type"`
-	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
-	ReasonType   *ebpf.VariableSpec `ebpf:"reason_type"`
-	SampleType   *ebpf.VariableSpec `ebpf:"sample_type"`
-	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
-	UnitType     *ebpf.VariableSpec `ebpf:"unit_type"`
-	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
+	AbiVersion     *ebpf.VariableSpec `ebpf:"abi_version"`
+	Any6Words      *ebpf.VariableSpec `ebpf:"any6_words"`
+	EventType      *ebpf.VariableSpec `ebpf:"event_type"`
+	EventsBudget   *ebpf.VariableSpec `ebpf:"events_budget"`
+	FlagType       *ebpf.VariableSpec `ebpf:"flag_type"`
+	HashKey        *ebpf.VariableSpec `ebpf:"hash_key"`
+	Line4Type      *ebpf.VariableSpec `ebpf:"line4_type"`
+	Line6Type      *ebpf.VariableSpec `ebpf:"line6_type"`
+	MarkType       *ebpf.VariableSpec `ebpf:"mark_type"`
+	Net4Type       *ebpf.VariableSpec `ebpf:"net4_type"`
+	ProvenTicks    *ebpf.VariableSpec `ebpf:"proven_ticks"`
+	ReasonType     *ebpf.VariableSpec `ebpf:"reason_type"`
+	SampleType     *ebpf.VariableSpec `ebpf:"sample_type"`
+	TickShift      *ebpf.VariableSpec `ebpf:"tick_shift"`
+	UnitType       *ebpf.VariableSpec `ebpf:"unit_type"`
+	UnprovenBudget *ebpf.VariableSpec `ebpf:"unproven_budget"`
+	XdpFrags       *ebpf.VariableSpec `ebpf:"xdp_frags"`
 }
 
 // bpfObjects contains all objects after they have been loaded into the kernel.
@@ -583,22 +586,23 @@ func (m *bpfMaps) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
-	AbiVersion   *ebpf.Variable `ebpf:"abi_version"`
-	Any6Words    *ebpf.Variable `ebpf:"any6_words"`
-	EventType    *ebpf.Variable `ebpf:"event_type"`
-	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
-	FlagType     *ebpf.Variable `ebpf:"flag_type"`
-	HashKey      *ebpf.Variable `ebpf:"hash_key"`
-	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
-	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
-	MarkType     *ebpf.Variable `ebpf:"mark_type"`
-	Net4Type     *ebpf.Variable `ebpf:"net4_type"`
-	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
-	ReasonType   *ebpf.Variable `ebpf:"reason_type"`
-	SampleType   *ebpf.Variable `ebpf:"sample_type"`
-	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
-	UnitType     *ebpf.Variable `ebpf:"unit_type"`
-	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`
+	AbiVersion     *ebpf.Variable `ebpf:"abi_version"`
+	Any6Words      *ebpf.Variable `ebpf:"any6_words"`
+	EventType      *ebpf.Variable `ebpf:"event_type"`
+	EventsBudget   *ebpf.Variable `ebpf:"events_budget"`
+	FlagType       *ebpf.Variable `ebpf:"flag_type"`
+	HashKey        *ebpf.Variable `ebpf:"hash_key"`
+	Line4Type      *ebpf.Variable `ebpf:"line4_type"`
+	Line6Type      *ebpf.Variable `ebpf:"line6_type"`
+	MarkType       *ebpf.Variable `ebpf:"mark_type"`
+	Net4Type       *ebpf.Variable `ebpf:"net4_type"`
+	ProvenTicks    *ebpf.Variable `ebpf:"proven_ticks"`
+	ReasonType     *ebpf.Variable `ebpf:"reason_type"`
+	SampleType     *ebpf.Variable `ebpf:"sample_type"`
+	TickShift      *ebpf.Variable `ebpf:"tick_shift"`
+	UnitType       *ebpf.Variable `ebpf:"unit_type"`
+	UnprovenBudget *ebpf.Variable `ebpf:"unproven_budget"`
+	XdpFrags       *ebpf.Variable `ebpf:"xdp_frags"`
 }
 
 // bpfPrograms contains all programs after they have been loaded into the kernel.

@@ -284,50 +284,51 @@ type testbpfView struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	testbpfMapAbi          = "abi"
-	testbpfMapAllow4       = "allow4"
-	testbpfMapAllow6       = "allow6"
-	testbpfMapAllowBits    = "allow_bits"
-	testbpfMapAny4         = "any4"
-	testbpfMapAny6         = "any6"
-	testbpfMapBans4        = "bans4"
-	testbpfMapBans6        = "bans6"
-	testbpfMapBudgets      = "budgets"
-	testbpfMapCidrBits4    = "cidr_bits4"
-	testbpfMapClaims       = "claims"
-	testbpfMapClasses      = "classes"
-	testbpfMapClocks       = "clocks"
-	testbpfMapConns        = "conns"
-	testbpfMapEvents       = "events"
-	testbpfMapHosts4       = "hosts4"
-	testbpfMapHosts6       = "hosts6"
-	testbpfMapLooks        = "looks"
-	testbpfMapMeterCounts  = "meter_counts"
-	testbpfMapMeterSlots   = "meter_slots"
-	testbpfMapMeterView    = "meter_view"
-	testbpfMapMeters       = "meters"
-	testbpfMapNets4        = "nets4"
-	testbpfMapProven       = "proven"
-	testbpfMapResults      = "results"
-	testbpfMapSampled      = "sampled"
-	testbpfMapSamples      = "samples"
-	testbpfMapSampling     = "sampling"
-	testbpfMapSketches     = "sketches"
-	testbpfMapStats        = "stats"
-	testbpfMapSuspects     = "suspects"
-	testbpfMapViews        = "views"
-	testbpfProgTestEgress  = "test_egress"
-	testbpfProgTestFilter  = "test_filter"
-	testbpfProgTestParse   = "test_parse"
-	testbpfVarAny6Words    = "any6_words"
-	testbpfVarEventsBudget = "events_budget"
-	testbpfVarHashKey      = "hash_key"
-	testbpfVarLine4Type    = "line4_type"
-	testbpfVarLine6Type    = "line6_type"
-	testbpfVarNet4Type     = "net4_type"
-	testbpfVarProvenTicks  = "proven_ticks"
-	testbpfVarTickShift    = "tick_shift"
-	testbpfVarXdpFrags     = "xdp_frags"
+	testbpfMapAbi            = "abi"
+	testbpfMapAllow4         = "allow4"
+	testbpfMapAllow6         = "allow6"
+	testbpfMapAllowBits      = "allow_bits"
+	testbpfMapAny4           = "any4"
+	testbpfMapAny6           = "any6"
+	testbpfMapBans4          = "bans4"
+	testbpfMapBans6          = "bans6"
+	testbpfMapBudgets        = "budgets"
+	testbpfMapCidrBits4      = "cidr_bits4"
+	testbpfMapClaims         = "claims"
+	testbpfMapClasses        = "classes"
+	testbpfMapClocks         = "clocks"
+	testbpfMapConns          = "conns"
+	testbpfMapEvents         = "events"
+	testbpfMapHosts4         = "hosts4"
+	testbpfMapHosts6         = "hosts6"
+	testbpfMapLooks          = "looks"
+	testbpfMapMeterCounts    = "meter_counts"
+	testbpfMapMeterSlots     = "meter_slots"
+	testbpfMapMeterView      = "meter_view"
+	testbpfMapMeters         = "meters"
+	testbpfMapNets4          = "nets4"
+	testbpfMapProven         = "proven"
+	testbpfMapResults        = "results"
+	testbpfMapSampled        = "sampled"
+	testbpfMapSamples        = "samples"
+	testbpfMapSampling       = "sampling"
+	testbpfMapSketches       = "sketches"
+	testbpfMapStats          = "stats"
+	testbpfMapSuspects       = "suspects"
+	testbpfMapViews          = "views"
+	testbpfProgTestEgress    = "test_egress"
+	testbpfProgTestFilter    = "test_filter"
+	testbpfProgTestParse     = "test_parse"
+	testbpfVarAny6Words      = "any6_words"
+	testbpfVarEventsBudget   = "events_budget"
+	testbpfVarHashKey        = "hash_key"
+	testbpfVarLine4Type      = "line4_type"
+	testbpfVarLine6Type      = "line6_type"
+	testbpfVarNet4Type       = "net4_type"
+	testbpfVarProvenTicks    = "proven_ticks"
+	testbpfVarTickShift      = "tick_shift"
+	testbpfVarUnprovenBudget = "unproven_budget"
+	testbpfVarXdpFrags       = "xdp_frags"
 )
 
 // loadTestbpf returns the embedded CollectionSpec for testbpf.
@@ -419,15 +420,16 @@ type testbpfMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type testbpfVariableSpecs struct {
-	Any6Words    *ebpf.VariableSpec `ebpf:"any6_words"`
-	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
-	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
-	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
-	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
-	Net4Type     *ebpf.VariableSpec `ebpf:"net4_type"`
-	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
-	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
-	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
+	Any6Words      *ebpf.VariableSpec `ebpf:"any6_words"`
+	EventsBudget   *ebpf.VariableSpec `ebpf:"events_budget"`
+	HashKey        *ebpf.VariableSpec `ebpf:"hash_key"`
+	Line4Type      *ebpf.VariableSpec `ebpf:"line4_type"`
+	Line6Type      *ebpf.VariableSpec `ebpf:"line6_type"`
+	Net4Type       *ebpf.VariableSpec `ebpf:"net4_type"`
+	ProvenTicks    *ebpf.VariableSpec `ebpf:"proven_ticks"`
+	TickShift      *ebpf.VariableSpec `ebpf:"tick_shift"`
+	UnprovenBudget *ebpf.VariableSpec `ebpf:"unproven_budget"`
+	XdpFrags       *ebpf.VariableSpec `ebpf:"xdp_frags"`
 }
 
 // testbpfObjects contains all objects after they have been loaded into the kernel.
@@ -525,15 +527,16 @@ func (m *testbpfMaps) Close() error {
 //
 // It can be passed to loadTestbpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type testbpfVariables struct {
-	Any6Words    *ebpf.Variable `ebpf:"any6_words"`
-	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
-	HashKey      *ebpf.Variable `ebpf:"hash_key"`
-	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
-	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
-	Net4Type     *ebpf.Variable `ebpf:"net4_type"`
-	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
-	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
-	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`
+	Any6Words      *ebpf.Variable `ebpf:"any6_words"`
+	EventsBudget   *ebpf.Variable `ebpf:"events_budget"`
+	HashKey        *ebpf.Variable `ebpf:"hash_key"`
+	Line4Type      *ebpf.Variable `ebpf:"line4_type"`
+	Line6Type      *ebpf.Variable `ebpf:"line6_type"`
+	Net4Type       *ebpf.Variable `ebpf:"net4_type"`
+	ProvenTicks    *ebpf.Variable `ebpf:"proven_ticks"`
+	TickShift      *ebpf.Variable `ebpf:"tick_shift"`
+	UnprovenBudget *ebpf.Variable `ebpf:"unproven_budget"`
+	XdpFrags       *ebpf.Variable `ebpf:"xdp_frags"`
 }
 
 // testbpfPrograms contains all programs after they have been loaded into the kernel.

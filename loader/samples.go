@@ -82,7 +82,7 @@ type Sampler struct {
 }
 
 // OpenSampler begins to sample packets dropped by the data plane pinned below dir, with or without a
-// daemon: at most rate of them per second on each CPU. It fails with ErrNotLoaded, ErrVersion or, when
+// daemon: at most rate of them per second, reason and CPU. It fails with ErrNotLoaded, ErrVersion or, when
 // another process follows samples already, ErrFollowed.
 func OpenSampler(dir string, rate uint32) (*Sampler, error) {
 	if rate < 1 || rate > MaxSampleRate {

@@ -58,6 +58,7 @@ const (
 	gabionVarNet4Type       = "net4_type"
 	gabionVarProvenTicks    = "proven_ticks"
 	gabionVarTickShift      = "tick_shift"
+	gabionVarUnprovenBudget = "unproven_budget"
 	gabionVarXdpFrags       = "xdp_frags"
 )
 
@@ -149,15 +150,16 @@ type gabionMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type gabionVariableSpecs struct {
-	Any6Words    *ebpf.VariableSpec `ebpf:"any6_words"`
-	EventsBudget *ebpf.VariableSpec `ebpf:"events_budget"`
-	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
-	Line4Type    *ebpf.VariableSpec `ebpf:"line4_type"`
-	Line6Type    *ebpf.VariableSpec `ebpf:"line6_type"`
-	Net4Type     *ebpf.VariableSpec `ebpf:"net4_type"`
-	ProvenTicks  *ebpf.VariableSpec `ebpf:"proven_ticks"`
-	TickShift    *ebpf.VariableSpec `ebpf:"tick_shift"`
-	XdpFrags     *ebpf.VariableSpec `ebpf:"xdp_frags"`
+	Any6Words      *ebpf.VariableSpec `ebpf:"any6_words"`
+	EventsBudget   *ebpf.VariableSpec `ebpf:"events_budget"`
+	HashKey        *ebpf.VariableSpec `ebpf:"hash_key"`
+	Line4Type      *ebpf.VariableSpec `ebpf:"line4_type"`
+	Line6Type      *ebpf.VariableSpec `ebpf:"line6_type"`
+	Net4Type       *ebpf.VariableSpec `ebpf:"net4_type"`
+	ProvenTicks    *ebpf.VariableSpec `ebpf:"proven_ticks"`
+	TickShift      *ebpf.VariableSpec `ebpf:"tick_shift"`
+	UnprovenBudget *ebpf.VariableSpec `ebpf:"unproven_budget"`
+	XdpFrags       *ebpf.VariableSpec `ebpf:"xdp_frags"`
 }
 
 // gabionObjects contains all objects after they have been loaded into the kernel.
@@ -253,15 +255,16 @@ func (m *gabionMaps) Close() error {
 //
 // It can be passed to loadGabionObjects or ebpf.CollectionSpec.LoadAndAssign.
 type gabionVariables struct {
-	Any6Words    *ebpf.Variable `ebpf:"any6_words"`
-	EventsBudget *ebpf.Variable `ebpf:"events_budget"`
-	HashKey      *ebpf.Variable `ebpf:"hash_key"`
-	Line4Type    *ebpf.Variable `ebpf:"line4_type"`
-	Line6Type    *ebpf.Variable `ebpf:"line6_type"`
-	Net4Type     *ebpf.Variable `ebpf:"net4_type"`
-	ProvenTicks  *ebpf.Variable `ebpf:"proven_ticks"`
-	TickShift    *ebpf.Variable `ebpf:"tick_shift"`
-	XdpFrags     *ebpf.Variable `ebpf:"xdp_frags"`
+	Any6Words      *ebpf.Variable `ebpf:"any6_words"`
+	EventsBudget   *ebpf.Variable `ebpf:"events_budget"`
+	HashKey        *ebpf.Variable `ebpf:"hash_key"`
+	Line4Type      *ebpf.Variable `ebpf:"line4_type"`
+	Line6Type      *ebpf.Variable `ebpf:"line6_type"`
+	Net4Type       *ebpf.Variable `ebpf:"net4_type"`
+	ProvenTicks    *ebpf.Variable `ebpf:"proven_ticks"`
+	TickShift      *ebpf.Variable `ebpf:"tick_shift"`
+	UnprovenBudget *ebpf.Variable `ebpf:"unproven_budget"`
+	XdpFrags       *ebpf.Variable `ebpf:"xdp_frags"`
 }
 
 // gabionPrograms contains all programs after they have been loaded into the kernel.

@@ -49,7 +49,8 @@ interrupted. --pcap writes the first 96 bytes of each packet to a file that tcpd
 Wireshark read, until it is interrupted, and shows none unless --follow is there as well.
 
 The kernel samples only while somebody looks, and no more than --rate packets per second on
-each CPU, so that looking never costs what dropping saves. --source and --interface choose
+each CPU of what bans drop, and of what meters do, so that looking never costs what dropping
+saves. --source and --interface choose
 among these samples. It works with and without a running daemon; only a daemon knows the
 scenario behind a decision. One process at a time can look.`,
 		Example: `  gabion drops --follow
@@ -63,7 +64,7 @@ scenario behind a decision. One process at a time can look.`,
 	flags.BoolVarP(&f.follow, "follow", "f", false, "go on until interrupted")
 	flags.StringVar(&f.pcap, "pcap", "", "write packets to this file, or with - to standard output")
 	flags.IntVarP(&f.count, "count", "n", 0, "end after so many packets (without --follow and --pcap 100; 0: never)")
-	flags.Uint32Var(&f.rate, "rate", 100, "packets sampled per second on each CPU")
+	flags.Uint32Var(&f.rate, "rate", 100, "packets sampled per second on each CPU, of each reason")
 	flags.StringVarP(&f.source, "source", "s", "", "only packets from this address or prefix")
 	flags.StringVarP(&f.iface, "interface", "i", "", "only packets that arrived on this interface")
 	pinDirFlag(cmd, &f.pins)
