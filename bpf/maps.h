@@ -224,7 +224,7 @@ struct {
 
 /* Sources that completed a handshake lately. key: hash of the source -> value: slots. Written by
  * the kernel when this machine sends on an established connection. Full: the one that was sent to
- * longest ago gives way. */
+ * longest ago gives way, of the same IPv6 network when that has its share (see proven.h). */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

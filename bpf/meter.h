@@ -167,6 +167,14 @@ static __always_inline int prove_meter(void *ctx, __u32 at)
 	return 0;
 }
 
+/* Says whether the source of the packet that this CPU looks at is proven. */
+__noinline int is_spared(void)
+{
+	struct look *look = this_look();
+
+	return look && is_proven_source(look);
+}
+
 /* Returns the meters that shed the packet, as bits of their places. */
 static __always_inline __u32 to_shed(struct look *look, struct stats *st)
 {
@@ -179,7 +187,7 @@ static __always_inline __u32 to_shed(struct look *look, struct stats *st)
 		return 0;
 	}
 	shed = look->over & look->view.shed;
-	if (shed & look->view.spare && is_proven_source(look)) {
+	if (shed & look->view.spare && is_spared()) {
 		st->spared++;
 		shed &= ~(__u32)look->view.spare;
 	}

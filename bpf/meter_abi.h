@@ -121,7 +121,8 @@ struct sketch {
 	__u64 bits[SKETCH_WORDS];
 };
 
-/* Sources that completed a handshake: fingerprint 36 | tick of the latest packet to it 28. */
+/* Sources that completed a handshake: fingerprint of the network, which for IPv4 is the address, 12
+ * | of the address 24 | tick of the latest packet to it 28. */
 struct proven_line {
 	__u64 slot[SLOTS];
 };

@@ -124,6 +124,25 @@ int test_egress(struct __sk_buff *skb)
 	return TC_ACT_UNSPEC;
 }
 
+/* Notes the source of a packet as proven, as if this machine had sent something to it on a
+ * connected socket. */
+SEC("xdp")
+int test_learn(struct xdp_md *ctx)
+{
+	struct frame frame = xdp_frame(ctx);
+	struct cursor cur = {.pos = frame.data, .end = frame.end};
+	struct look *look = this_look();
+	struct packet pkt = {};
+
+	if (!look || parse_source(&cur, &pkt) != PARSED)
+		return XDP_ABORTED;
+	begin_look(look, &pkt, &frame);
+	set_source(look);
+	look->now = test_clock(CLOCK_JIFFIES);
+	learn_proven(look);
+	return XDP_PASS;
+}
+
 SEC("xdp")
 int test_parse(struct xdp_md *ctx)
 {

@@ -318,6 +318,7 @@ const (
 	testbpfMapViews          = "views"
 	testbpfProgTestEgress    = "test_egress"
 	testbpfProgTestFilter    = "test_filter"
+	testbpfProgTestLearn     = "test_learn"
 	testbpfProgTestParse     = "test_parse"
 	testbpfVarAny6Words      = "any6_words"
 	testbpfVarEventsBudget   = "events_budget"
@@ -375,6 +376,7 @@ type testbpfSpecs struct {
 type testbpfProgramSpecs struct {
 	TestEgress *ebpf.ProgramSpec `ebpf:"test_egress"`
 	TestFilter *ebpf.ProgramSpec `ebpf:"test_filter"`
+	TestLearn  *ebpf.ProgramSpec `ebpf:"test_learn"`
 	TestParse  *ebpf.ProgramSpec `ebpf:"test_parse"`
 }
 
@@ -545,6 +547,7 @@ type testbpfVariables struct {
 type testbpfPrograms struct {
 	TestEgress *ebpf.Program `ebpf:"test_egress"`
 	TestFilter *ebpf.Program `ebpf:"test_filter"`
+	TestLearn  *ebpf.Program `ebpf:"test_learn"`
 	TestParse  *ebpf.Program `ebpf:"test_parse"`
 }
 
@@ -552,6 +555,7 @@ func (p *testbpfPrograms) Close() error {
 	return _TestbpfClose(
 		p.TestEgress,
 		p.TestFilter,
+		p.TestLearn,
 		p.TestParse,
 	)
 }

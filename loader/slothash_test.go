@@ -1,10 +1,6 @@
 package loader
 
-import (
-	"encoding/binary"
-	"net/netip"
-	"testing"
-)
+import "encoding/binary"
 
 // slotHash is hash_key16 of bpf/slots.h.
 func slotHash(secret [2]uint64, key [16]byte, salt uint32) uint64 {
@@ -15,19 +11,4 @@ func slotHash(secret [2]uint64, key [16]byte, salt uint32) uint64 {
 	x ^= x >> 32
 	x *= secret[1]
 	return x ^ x>>29
-}
-
-// prove enters a source as bpf/proven.h does, now.
-func (b meterBench) prove(t *testing.T, src string) {
-	t.Helper()
-	const mask, lines = 1<<28 - 1, 8192
-	var now uint64
-	if err := b.Clocks.Lookup(clockJiffies, &now); err != nil {
-		t.Fatal(err)
-	}
-	hash := slotHash(b.plane.abi.HashKey, netip.MustParseAddr(src).As16(), 1)
-	line := testbpfProvenLine{Slot: [8]uint64{3: hash&^mask | now>>b.plane.abi.TickShift}}
-	if err := b.Proven.Put(uint32(hash)&(lines-1), &line); err != nil {
-		t.Fatal(err)
-	}
 }
