@@ -18,7 +18,8 @@ type MeterStats struct {
 
 // SetMeters puts these meters in force instead of those before, from the next packet on. The counts and
 // running windows of a meter that stays the same go on, also over a restart of the process. No meters
-// turn metering off. It fails, and changes nothing, when the kernel cannot run one of them.
+// turn metering off. It fails, and changes nothing, when the kernel cannot run one of them. Called again,
+// it may wait for some milliseconds.
 func (p *Plane) SetMeters(meters []*meter.Meter) error {
 	if err := p.writable(); err != nil {
 		return fmt.Errorf("set meters: %w", err)
@@ -40,7 +41,18 @@ func (p *Plane) SetMeters(meters []*meter.Meter) error {
 }
 
 // writeMeters fills the half that is not in use, then shows it.
+//
+// A packet chooses its half when it begins, and reads it to the end. So what is filled here may still be
+// read by those that began before it was hidden by the call before this one: they are waited for. After
+// that there are none, since every packet that begins later reads the half shown now. Opening the plane
+// waits for packets too, so that its first call need not, also when another process hid that half.
 func (p *Plane) writeMeters(old, next *meterSet) error {
+	if p.metersLate {
+		if err := p.tables.v4.sync(); err != nil {
+			return err
+		}
+		p.metersLate = false
+	}
 	zero := make([]bpfMeterCounts, ebpf.MustPossibleCPU())
 	for i := range next.places {
 		if old.places[i].Id != next.places[i].Id || old.places[i].Marks == noMeter {
@@ -55,6 +67,7 @@ func (p *Plane) writeMeters(old, next *meterSet) error {
 	if err := p.maps.MeterView.Put(uint32(0), &next.view); err != nil {
 		return fmt.Errorf("show meters: %w", err)
 	}
+	p.metersLate = true
 	return nil
 }
 

@@ -48,9 +48,10 @@ type Plane struct {
 	lock       *os.File // held while open for writing; nil: read only
 	legacyTC   bool     // pretend that tcx does not exist
 
-	mu        sync.Mutex // covers what follows, and serialises attaching and setting meters
-	tables    tables
-	unwatched map[int]bool // interfaces of which it is logged that their egress is not watched
+	mu         sync.Mutex // covers what follows, and serialises attaching and setting meters
+	tables     tables
+	unwatched  map[int]bool // interfaces of which it is logged that their egress is not watched
+	metersLate bool         // packets that began before the last SetMeters may not be done
 }
 
 // Open creates the data plane in o.Dir or takes over what is pinned there. Taking over never pauses the
