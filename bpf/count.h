@@ -42,6 +42,21 @@ static __always_inline __u32 units_of(const struct meter *meter, const struct lo
 	return (look->len + rest) >> (meter->shift & 31);
 }
 
+/*
+ * Takes one off a count that was above 0 a moment ago. CPUs that do so at once can take more than
+ * there is: what is missing is borrowed from the number of the window, and 2047 windows later the
+ * slot would be found for its key with all bits of the count set. So each of them looks again, and
+ * gives one back where the count is below 0. It does not stay there, since whoever takes it below
+ * looks after that. What they give back is at most one each, by which the key counts too much until
+ * its window ends. In between it is not found and gets another slot.
+ */
+static __always_inline void count_off(__u64 *slot)
+{
+	__sync_fetch_and_add(slot, -1ULL);
+	if ((*(volatile __u64 *)slot & SLOT_COUNT) > SLOT_COUNT - HEADROOM / 2)
+		__sync_fetch_and_add(slot, 1ULL);
+}
+
 /* Where a key is counted. */
 struct place {
 	__u64 tag;   /* fingerprint and window */

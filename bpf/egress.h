@@ -107,8 +107,8 @@ static __always_inline void count_down(struct look *look, struct meter *meter, _
 	if (!where)
 		return;
 	slot = slot_at(line, where & (SLOTS - 1));
-	if (*slot & SLOT_COUNT)
-		__sync_fetch_and_add(slot, -1ULL);
+	if (*(volatile __u64 *)slot & SLOT_COUNT)
+		count_off(slot);
 }
 
 /* The same as count_meter(), for connections that are established. */

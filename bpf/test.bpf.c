@@ -143,6 +143,19 @@ int test_learn(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+/* Takes one off the first slot of all, whatever its count is. */
+SEC("xdp")
+int test_count_off(struct xdp_md *ctx)
+{
+	__u32 zero = 0;
+	struct meter_line *line = bpf_map_lookup_elem(&meter_slots, &zero);
+
+	if (!line)
+		return XDP_ABORTED;
+	count_off(&line->slot[0]);
+	return XDP_PASS;
+}
+
 SEC("xdp")
 int test_parse(struct xdp_md *ctx)
 {

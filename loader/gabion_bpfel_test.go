@@ -316,6 +316,7 @@ const (
 	testbpfMapStats          = "stats"
 	testbpfMapSuspects       = "suspects"
 	testbpfMapViews          = "views"
+	testbpfProgTestCountOff  = "test_count_off"
 	testbpfProgTestEgress    = "test_egress"
 	testbpfProgTestFilter    = "test_filter"
 	testbpfProgTestLearn     = "test_learn"
@@ -374,10 +375,11 @@ type testbpfSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type testbpfProgramSpecs struct {
-	TestEgress *ebpf.ProgramSpec `ebpf:"test_egress"`
-	TestFilter *ebpf.ProgramSpec `ebpf:"test_filter"`
-	TestLearn  *ebpf.ProgramSpec `ebpf:"test_learn"`
-	TestParse  *ebpf.ProgramSpec `ebpf:"test_parse"`
+	TestCountOff *ebpf.ProgramSpec `ebpf:"test_count_off"`
+	TestEgress   *ebpf.ProgramSpec `ebpf:"test_egress"`
+	TestFilter   *ebpf.ProgramSpec `ebpf:"test_filter"`
+	TestLearn    *ebpf.ProgramSpec `ebpf:"test_learn"`
+	TestParse    *ebpf.ProgramSpec `ebpf:"test_parse"`
 }
 
 // testbpfMapSpecs contains maps before they are loaded into the kernel.
@@ -545,14 +547,16 @@ type testbpfVariables struct {
 //
 // It can be passed to loadTestbpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type testbpfPrograms struct {
-	TestEgress *ebpf.Program `ebpf:"test_egress"`
-	TestFilter *ebpf.Program `ebpf:"test_filter"`
-	TestLearn  *ebpf.Program `ebpf:"test_learn"`
-	TestParse  *ebpf.Program `ebpf:"test_parse"`
+	TestCountOff *ebpf.Program `ebpf:"test_count_off"`
+	TestEgress   *ebpf.Program `ebpf:"test_egress"`
+	TestFilter   *ebpf.Program `ebpf:"test_filter"`
+	TestLearn    *ebpf.Program `ebpf:"test_learn"`
+	TestParse    *ebpf.Program `ebpf:"test_parse"`
 }
 
 func (p *testbpfPrograms) Close() error {
 	return _TestbpfClose(
+		p.TestCountOff,
 		p.TestEgress,
 		p.TestFilter,
 		p.TestLearn,
