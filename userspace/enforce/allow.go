@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"gabion/userspace/decision"
@@ -45,6 +46,21 @@ func (e *Enforcer) Allowed(p netip.Prefix) (reason string, ok bool) {
 	return "on the allowlist: " + at.String(), true
 }
 
+// Drops reports whether a decision in force has the kernel drop what addr sends, and nothing allows it.
+// Lists do not count.
+func (e *Enforcer) Drops(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	if _, ok := e.Allowed(netip.PrefixFrom(addr, addr.BitLen())); ok {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.now()
+	return slices.ContainsFunc(e.set.Find(addr), func(d *decision.Decision) bool {
+		return !d.Simulated && d.Until.After(now)
+	})
+}
+
 // Allows returns the allow entries of the kernel, with their hits.
 func (e *Enforcer) Allows() ([]decision.Allow, error) {
 	var out []decision.Allow
@@ -73,12 +89,25 @@ func (e *Enforcer) RunGuard(ctx context.Context) error {
 		case <-e.wake:
 		}
 		now := e.now()
-		if e.guard.Refresh(now) {
-			e.mu.Lock()
-			_ = e.writeAllows(now) // counted and logged there
-			e.mu.Unlock()
-		}
+		e.protect(e.guard.Refresh(now), now)
 	}
+}
+
+// Look has the guard look at once, also at SSH sessions that began a moment ago. Unlike Ban it waits for
+// that, so it is not for the goroutine that found an attack.
+func (e *Enforcer) Look() {
+	now := e.now()
+	e.protect(e.guard.Look(now), now)
+}
+
+// protect writes what the guard protects when that has changed.
+func (e *Enforcer) protect(changed bool, now time.Time) {
+	if !changed {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_ = e.writeAllows(now) // counted and logged there
 }
 
 // lookAgain asks RunGuard for a fresh look, without waiting for it.

@@ -43,22 +43,26 @@ type Config struct {
 	// Ended tells of kernel entries whether their decisions are on record as ended, so that a
 	// leftover is not taken for a ban that was never recorded. Nil: none are.
 	Ended func(entries []decision.Rule) ([]bool, error)
-	Log   *slog.Logger
-	Now   func() time.Time
+	// Dropped is told what Ban has the kernel drop from now on, on the goroutine of Ban and behind the
+	// kernel's tables: it must not wait. Nil: nobody is told. It hears nothing of lists.
+	Dropped func(prefixes []netip.Prefix)
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // Enforcer owns the set of active decisions and writes the kernel tables. It is safe for concurrent
 // use; decisions given to it must not change afterwards.
 type Enforcer struct {
-	table Table
-	guard *Guard
-	ids   *decision.IDs
-	limit int
-	bulk  int
-	ended func(entries []decision.Rule) ([]bool, error)
-	log   *slog.Logger
-	now   func() time.Time
-	wake  chan struct{} // asks RunGuard for a fresh look
+	table   Table
+	guard   *Guard
+	ids     *decision.IDs
+	limit   int
+	bulk    int
+	ended   func(entries []decision.Rule) ([]bool, error)
+	dropped func(prefixes []netip.Prefix)
+	log     *slog.Logger
+	now     func() time.Time
+	wake    chan struct{} // asks RunGuard for a fresh look
 
 	reconciling sync.Mutex // one Reconcile or change of a list at a time; taken before mu
 
@@ -101,7 +105,7 @@ type Refusal struct {
 // New returns an Enforcer with an empty set. It takes a first look at what the guard protects.
 func New(c Config) *Enforcer {
 	e := &Enforcer{
-		table: c.Table, guard: c.Guard, ids: c.IDs, limit: c.MaxBans, ended: c.Ended, log: c.Log, now: c.Now,
+		table: c.Table, guard: c.Guard, ids: c.IDs, limit: c.MaxBans, ended: c.Ended, dropped: c.Dropped, log: c.Log, now: c.Now,
 		wake:    make(chan struct{}, 1),
 		bulk:    bulk,
 		set:     decision.NewSet(),
@@ -165,15 +169,19 @@ func (e *Enforcer) Ban(ds []*decision.Decision) []Refusal {
 	now := e.now()
 	var refused []Refusal
 	for part := range slices.Chunk(ds, step) {
-		refused = append(refused, e.ban(part, now)...)
+		no, dropped := e.ban(part, now)
+		refused = append(refused, no...)
+		if e.dropped != nil && len(dropped) > 0 {
+			e.dropped(dropped)
+		}
 	}
 	return refused
 }
 
-func (e *Enforcer) ban(ds []*decision.Decision, now time.Time) []Refusal {
+// ban returns the prefixes of the decisions that it has the kernel drop, besides those refused.
+func (e *Enforcer) ban(ds []*decision.Decision, now time.Time) (refused []Refusal, dropped []netip.Prefix) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var refused []Refusal
 	var changed []netip.Prefix
 	for _, d := range ds {
 		p, err := e.accept(d, now)
@@ -184,12 +192,15 @@ func (e *Enforcer) ban(ds []*decision.Decision, now time.Time) []Refusal {
 		}
 		e.stats.Banned++
 		changed = append(changed, p)
+		if !d.Simulated {
+			dropped = append(dropped, p)
+		}
 	}
 	if give := e.makeRoom(); len(give) > 0 {
 		_ = e.write(give, now) // counted and logged there, and so below
 	}
 	_ = e.write(changed, now)
-	return refused
+	return refused, dropped
 }
 
 // accept adds a decision to the set, or says why not.

@@ -113,13 +113,20 @@ func hosts(read func() ([]netip.Addr, error)) func() ([]netip.Prefix, error) {
 
 // Refresh reads again what may have changed since the last look, and reports whether anything did.
 // It is cheap when called too early.
-func (g *Guard) Refresh(now time.Time) (changed bool) {
+func (g *Guard) Refresh(now time.Time) (changed bool) { return g.look(now, 0) }
+
+// Look is Refresh, and reads the SSH sessions however lately it did: for who cannot wait until the next
+// look shows who has logged in.
+func (g *Guard) Look(now time.Time) (changed bool) { return g.look(now, sessionAge) }
+
+// look reads what is too old, and in any case what may get no older than anew.
+func (g *Guard) look(now time.Time, anew time.Duration) (changed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range g.parts {
 		// A clock that was set back must not stop the looking.
 		since := now.Sub(p.at)
-		if p.age == 0 || !p.at.IsZero() && since >= 0 && since < p.age {
+		if p.age == 0 || p.age > anew && !p.at.IsZero() && since >= 0 && since < p.age {
 			continue
 		}
 		p.at = now

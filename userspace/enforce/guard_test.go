@@ -126,3 +126,19 @@ func TestGuardLooksForSessionsAgainSoon(t *testing.T) {
 		t.Error("a change out of nothing")
 	}
 }
+
+func TestGuardLooksForSessionsAtOnceWhenItIsAsked(t *testing.T) {
+	sys := nothing(t)
+	sys.Established = func(s []machine.Session) ([]machine.Session, error) { return s, nil }
+	addresses := 0
+	sys.Addresses = func() ([]netip.Addr, error) { addresses++; return nil, nil }
+	g := NewGuard(GuardConfig{System: sys, Log: slog.New(slog.DiscardHandler)})
+	g.Refresh(t0())
+	mustWrite(t, filepath.Join(sys.Proc, "100/environ"), "SSH_CONNECTION=192.0.2.1 4242 198.51.100.7 22\x00")
+	if g.Refresh(t0()) || !g.Look(t0()) || g.Look(t0()) {
+		t.Error("look does not tell a change from none")
+	}
+	if _, ok := g.Protects(netip.MustParsePrefix("192.0.2.1/32")); !ok || addresses != 1 {
+		t.Errorf("protected = %v; addresses were read %d times, want once", ok, addresses)
+	}
+}
