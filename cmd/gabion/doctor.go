@@ -66,7 +66,8 @@ func (a *app) examineWith(cfg *config.Config, ifaces []string, pins string) []do
 		}
 		ifaces = names
 	}
-	return append(out, doctor.Examine(ifaces, orText(pins, cfg.Kernel.PinDir))...)
+	out = append(out, doctor.Examine(ifaces, orText(pins, cfg.Kernel.PinDir))...)
+	return append(out, doctor.CheckClosing(cfg.Kernel.CloseConnections))
 }
 
 func (a *app) checkConfig(cfg *config.Config) doctor.Finding {

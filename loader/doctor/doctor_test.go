@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"gabion/loader"
+	"gabion/userspace/sockets"
 )
 
 const ifname = "doc0"
@@ -113,6 +114,21 @@ func TestAMachineThatRunsTheFilterIsWell(t *testing.T) {
 		if f := find(t, findings, subject); f.Level != LevelOK {
 			t.Errorf("%+v, want it to be ok", f)
 		}
+	}
+}
+
+// TestClosingConnectionsIsOnlyMissedWhereItIsWanted is about whatever kernel it runs on.
+func TestClosingConnectionsIsOnlyMissedWhereItIsWanted(t *testing.T) {
+	if f := CheckClosing(false); f.Level != LevelOK {
+		t.Errorf("%+v, want it to be ok: nobody wants it", f)
+	}
+	want := LevelOK
+	if err := sockets.Probe(); err != nil {
+		t.Logf("this kernel cannot: %v", err)
+		want = LevelWarn
+	}
+	if f := CheckClosing(true); f.Level != want || (f.Advice == "") != (want == LevelOK) {
+		t.Errorf("%+v, want %s, and advice unless it is ok", f, want)
 	}
 }
 

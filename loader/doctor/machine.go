@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gabion/loader"
+	"gabion/userspace/sockets"
 )
 
 // bpffs is where a bpffs is usually mounted.
@@ -133,6 +134,26 @@ func cgroupLimit() (n uint64, path string, ok bool) {
 		return n, path, err == nil
 	}
 	return 0, "", false
+}
+
+// CheckClosing says whether the kernel can close the connections of sources that are banned, which
+// kernel.close_connections wants or not.
+func CheckClosing(wanted bool) Finding {
+	const subject = "closing connections"
+	err := sockets.Probe()
+	switch {
+	case err == nil && wanted:
+		return okay(subject, "a ban closes the connections of its source")
+	case err == nil:
+		return okay(subject, "possible, and off (kernel.close_connections)")
+	case !wanted:
+		return okay(subject, "not possible here, and off (kernel.close_connections): %v", err)
+	}
+	f := Finding{LevelWarn, subject, "bans leave connections open: " + err.Error(), "or set kernel: {close_connections: false}"}
+	if errors.Is(err, sockets.ErrNoDiag) {
+		f.Advice = "reload gabion after that; name tcp_diag in /etc/modules-load.d/ to have it at every boot"
+	}
+	return f
 }
 
 // checkPinned also returns what is attached.

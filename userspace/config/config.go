@@ -91,11 +91,12 @@ type CTI struct {
 
 // Kernel configures the data plane.
 type Kernel struct {
-	PinDir          string           `yaml:"pin_dir"`
-	Mode            Mode             `yaml:"mode"`
-	MaxBans         uint32           `yaml:"max_bans"`
-	MaxAllows       uint32           `yaml:"max_allows"`
-	ConnectionLimit *ConnectionLimit `yaml:"connection_limit"` // nil: the meters say it all
+	PinDir           string           `yaml:"pin_dir"`
+	Mode             Mode             `yaml:"mode"`
+	MaxBans          uint32           `yaml:"max_bans"`
+	MaxAllows        uint32           `yaml:"max_allows"`
+	ConnectionLimit  *ConnectionLimit `yaml:"connection_limit"`  // nil: the meters say it all
+	CloseConnections bool             `yaml:"close_connections"` // of sources that are banned from then on
 }
 
 // ConnectionLimit replaces numbers of the meter gabion/connection-rate: how many new connections one

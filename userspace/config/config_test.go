@@ -25,7 +25,7 @@ simulation: {scenarios: [a/b]}
 allow: [192.0.2.0/24, 2001:db8::1]
 guard: {peers: [198.51.100.7]}
 api: {socket: /run/g.sock, listen: 127.0.0.1:9000}
-kernel: {pin_dir: /sys/fs/bpf/x, mode: off, max_bans: 10, connection_limit: {count: 20, window: 2s}}
+kernel: {pin_dir: /sys/fs/bpf/x, mode: off, max_bans: 10, connection_limit: {count: 20, window: 2s}, close_connections: yes}
 log: {level: debug, format: json}
 retention: 7d
 `
@@ -49,7 +49,7 @@ func TestDecodeReadsEveryKey(t *testing.T) {
 		t.Error(diff)
 	}
 	if k := c.Kernel; k.Mode != ModeOff || k.MaxBans != 10 || k.ConnectionLimit.Count != 20 ||
-		k.ConnectionLimit.Window.Std() != 2*time.Second || k.MaxAllows == 0 {
+		k.ConnectionLimit.Window.Std() != 2*time.Second || k.MaxAllows == 0 || !k.CloseConnections {
 		t.Errorf("kernel = %+v", k)
 	}
 	if c.Engine.MaxBuckets != 5000 || !c.Simulation.Covers("a/b") || c.Simulation.Covers("c") {

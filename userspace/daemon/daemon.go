@@ -33,6 +33,7 @@ import (
 	"gabion/userspace/decision"
 	"gabion/userspace/enforce"
 	"gabion/userspace/engine"
+	"gabion/userspace/sockets"
 	"gabion/userspace/store"
 )
 
@@ -71,7 +72,9 @@ type Daemon struct {
 	enforcer *enforce.Enforcer
 	judge    *judge
 	engine   *engine.Engine
-	links    *links.Links // nil with kernel.mode off
+	links    *links.Links    // nil with kernel.mode off
+	closer   *sockets.Closer // nil with kernel.mode off, and while no daemon runs
+	closing  atomic.Bool     // whether bans are to close connections
 	inputs   []*inputs.Input
 	drift    driftCount
 	imports  imports
@@ -132,6 +135,7 @@ func (d *Daemon) open(ctx context.Context) error {
 	}
 	_ = d.restore(ctx) // reported there, and so below
 	_ = d.reconcile()
+	d.openCloser(cfg)
 	if d.links != nil {
 		d.links.Check(d.now()) // before the sources: what they find is to be dropped at once
 	}
@@ -162,7 +166,8 @@ func (d *Daemon) openTables(ctx context.Context, cfg *config.Config) error {
 	}
 	d.guard = enforce.NewGuard(enforce.GuardConfig{Peers: cfg.Peers(), Log: d.log})
 	d.enforcer = enforce.New(enforce.Config{
-		Table: d.table, Guard: d.guard, IDs: d.ids, MaxBans: int(cfg.Kernel.MaxBans), Ended: d.ended, Log: d.log, Now: d.now,
+		Table: d.table, Guard: d.guard, IDs: d.ids, MaxBans: int(cfg.Kernel.MaxBans), Ended: d.ended, Dropped: d.dropped,
+		Log: d.log, Now: d.now,
 	})
 	host, err := os.Hostname()
 	if err != nil {

@@ -46,6 +46,7 @@ func (d *Daemon) registry() *prometheus.Registry {
 		collector{"store_", d.collectStore},
 		collector{"kernel_", d.collectKernel},
 		collector{"meter_", d.collectMeters},
+		collector{"connections_", d.collectClosing},
 	)
 	return r
 }

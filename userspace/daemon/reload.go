@@ -13,11 +13,12 @@ import (
 	"gabion/userspace/config"
 	"gabion/userspace/daemon/rulebook"
 	"gabion/userspace/daemon/service"
+	"gabion/userspace/sockets"
 	"gabion/userspace/yamlpos"
 )
 
 // runReloads owns the configuration in force: it replaces rules, profiles, allowlist, interfaces and
-// meters at each hangup. It ends with ctx.
+// meters at each hangup, and has bans close connections or not. It ends with ctx.
 func (d *Daemon) runReloads(ctx context.Context, hangup <-chan os.Signal) error {
 	for {
 		select {
@@ -55,6 +56,7 @@ func (d *Daemon) reload() error {
 	err = d.applyAllow(old.Allowed(), cfg.Allowed())
 	if d.plane != nil {
 		d.setMeters()
+		d.switchClosing(cfg.Kernel.CloseConnections, sockets.Probe)
 	}
 	for _, key := range needRestart(old, cfg) {
 		d.log.Warn("setting takes effect after a restart", "key", key)

@@ -80,6 +80,9 @@ func (d *Daemon) tasks(o Options, server *api.Server, l *listeners) []tasks.Task
 	if d.links != nil {
 		list = append(list, tasks.New("interfaces", func(ctx context.Context) error { return d.links.Run(ctx, d.now) }))
 	}
+	if d.closer != nil {
+		list = append(list, tasks.New("close connections", d.closer.Run))
+	}
 	list = append(list, tasks.New("Local API", func(ctx context.Context) error { return server.Serve(ctx, l.unix) }))
 	if l.tcp != nil {
 		list = append(list, tasks.New("Local API on TCP", func(ctx context.Context) error { return server.Serve(ctx, l.tcp) }))
