@@ -10,7 +10,7 @@ import (
 var layers = map[string]int{
 	"userspace/decision": 0, "userspace/yamlpos": 0, "userspace/grok/char": 0, "userspace/recent": 0, "userspace/jsontext": 0, "userspace/search": 0, "userspace/dns": 0, "userspace/geo/geotest": 0, "userspace/capture": 0, "scenarios": 0, "bench/packet": 0, "bench/lab/topology": 0, "bench/lab/service": 0, "bench/kernel/traffic": 0, "bench/kernel/plot": 0,
 
-	"loader/table": 1, "loader/model": 1, "userspace/event": 1, "userspace/grok/automaton": 1, "userspace/grok/exact": 1, "userspace/meter": 1, "userspace/source/ledger": 1, "userspace/daemon/health": 1, "userspace/daemon/service": 1, "userspace/daemon/tasks": 1, "userspace/ruledoc": 1, "userspace/review": 1, "userspace/lists": 1, "userspace/geo": 1, "userspace/xmlpath": 1, "userspace/cti": 1, "bench/lab/report": 1, "bench/kernel/report": 1,
+	"loader/table": 1, "loader/model": 1, "loader/stack": 1, "userspace/event": 1, "userspace/grok/automaton": 1, "userspace/grok/exact": 1, "userspace/meter": 1, "userspace/source/ledger": 1, "userspace/daemon/health": 1, "userspace/daemon/service": 1, "userspace/daemon/tasks": 1, "userspace/ruledoc": 1, "userspace/review": 1, "userspace/lists": 1, "userspace/geo": 1, "userspace/xmlpath": 1, "userspace/cti": 1, "bench/lab/report": 1, "bench/kernel/report": 1,
 	"userspace/daemon/excess": 1, "userspace/bucket/arena": 1, "userspace/statefile": 0, "userspace/sockets": 1, "bench/lab/spoof": 1,
 
 	"userspace/grok/match": 2, "userspace/expr/closure": 2, "userspace/datafile": 2, "userspace/source": 2, "userspace/source/file/offsets": 2, "userspace/enforce/machine": 2, "userspace/store": 2, "userspace/client": 2, "loader": 2,
@@ -51,7 +51,7 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":               {"cmd/gabion"},
 	"github.com/prometheus":                {"userspace/api", "userspace/daemon"},
 	"github.com/coreos/go-systemd":         {"userspace/daemon/service"},
-	"github.com/vishvananda/netlink":       {"loader", "loader/doctor", "userspace/enforce/machine", "userspace/daemon/links", "bench/lab", "bench/lab/topology", "bench/kernel"},
+	"github.com/vishvananda/netlink":       {"loader", "loader/stack", "loader/doctor", "userspace/enforce/machine", "userspace/daemon/links", "bench/lab", "bench/lab/topology", "bench/kernel"},
 }
 
 func TestAPackageImportsOnlyLowerLayers(t *testing.T) {
