@@ -52,6 +52,9 @@ func ParseMode(s string) (Mode, error) {
 // program that is not gabion's is never replaced: the filter goes to tc ingress then. It fails with
 // ErrNoInterface when there is no such interface. What leaves the interface is watched as well, if the
 // kernel can; if not, that is logged.
+//
+// gabion's attachments to VLAN devices on the interface and to members of a bond that it is end, since
+// the one here sees all their packets.
 func (p *Plane) Attach(ifname string, want Mode) (Attachment, error) {
 	if err := p.writable(); err != nil {
 		return Attachment{}, fmt.Errorf("attach to %s: %w", ifname, err)
@@ -115,11 +118,11 @@ func (p *Plane) keep(nic *netlink.LinkAttrs, want Mode) (have *Attachment, old *
 // and comes back if the new mode fails.
 func (p *Plane) replace(nic *netlink.LinkAttrs, want Mode, old *linkPin) (Attachment, error) {
 	if old == nil {
-		return p.climbDown(nic, want)
+		return p.attachFresh(nic, want)
 	}
 	p.log.Warn("attachment replaced", "interface", nic.Name, "mode", old.mode, "wanted", want)
 	if want == ModeTC || p.program(old.mode) == p.tc {
-		a, err := p.climbDown(nic, want)
+		a, err := p.climbDown(nic, want, ladder(want))
 		if err != nil {
 			return a, err
 		}
@@ -129,7 +132,7 @@ func (p *Plane) replace(nic *netlink.LinkAttrs, want Mode, old *linkPin) (Attach
 		return Attachment{}, err
 	}
 	nic.Xdp = nil // it was the program just released
-	a, err := p.climbDown(nic, want)
+	a, err := p.climbDown(nic, want, ladder(want))
 	if err != nil {
 		_, back := p.attachAs(nic, old.mode)
 		return a, errors.Join(err, back)
@@ -137,10 +140,10 @@ func (p *Plane) replace(nic *netlink.LinkAttrs, want Mode, old *linkPin) (Attach
 	return a, nil
 }
 
-// climbDown attaches in the first mode that works.
-func (p *Plane) climbDown(nic *netlink.LinkAttrs, want Mode) (Attachment, error) {
+// climbDown attaches in the first mode of steps that works.
+func (p *Plane) climbDown(nic *netlink.LinkAttrs, want Mode, steps []Mode) (Attachment, error) {
 	var errs []error
-	for _, step := range ladder(want) {
+	for _, step := range steps {
 		mode, err := p.attachAs(nic, step)
 		if err == nil {
 			return Attachment{Interface: nic.Name, Ifindex: nic.Index, Mode: mode}, nil
@@ -237,7 +240,7 @@ func (p *Plane) attachXDP(nic *netlink.LinkAttrs, mode Mode, flags link.XDPAttac
 		}
 		errs = append(errs, err)
 	}
-	return fmt.Errorf("attach XDP program: %w", errs[0])
+	return explain(nic, fmt.Errorf("attach XDP program: %w", errs[0]))
 }
 
 // usualMTU is the largest that is not for jumbo frames.

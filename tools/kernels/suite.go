@@ -24,13 +24,15 @@ type tested struct {
 // does not depend on the kernel is tested on the host.
 var allTested = []tested{
 	{pkg: "loader", record: "testdata/verifier.txt"},
+	{pkg: "loader/stack"},
 	{pkg: "loader/doctor"},
+	{pkg: "userspace/daemon/links"},
 	{pkg: "userspace/enforce"},
 }
 
 // wantedModules is what those tests use that a kernel may have as modules. What these need in turn
 // they say themselves.
-var wantedModules = []string{"veth", "dummy", "8021q", "sch_ingress", "cls_bpf", "act_bpf"}
+var wantedModules = []string{"veth", "dummy", "8021q", "bonding", "sch_ingress", "cls_bpf", "act_bpf"}
 
 // suite is the built test binaries.
 type suite struct {
