@@ -51,7 +51,7 @@ func printStatus(w io.Writer, st *client.Status) error {
 		fmt.Fprintln(w, "  none: nothing is dropped")
 	}
 	for _, i := range st.Interfaces {
-		fmt.Fprintf(w, "  %s\n", printable(i.Name+" "+orText(i.Mode, "not protected: "+i.Error), oneLine))
+		fmt.Fprintf(w, "  %s\n", printable(i.Name+" "+interfaceText(i), oneLine))
 	}
 	fmt.Fprintln(w, "Sources:")
 	for _, s := range st.Sources {
@@ -106,4 +106,15 @@ func orText(s, otherwise string) string {
 		return otherwise
 	}
 	return s
+}
+
+// interfaceText says how an interface is protected.
+func interfaceText(i client.InterfaceStatus) string {
+	switch {
+	case i.Mode == "":
+		return "not protected: " + i.Error
+	case i.Through != "":
+		return i.Mode + ", through " + i.Through
+	}
+	return i.Mode
 }

@@ -70,9 +70,12 @@ type Status struct {
 
 // InterfaceStatus says how one interface is protected.
 type InterfaceStatus struct {
-	Name  string `json:"name"`
-	Mode  string `json:"mode,omitempty"` // native, generic, tcx, clsact; empty when not attached
-	Error string `json:"error,omitempty"`
+	Name string `json:"name"`
+	Mode string `json:"mode,omitempty"` // native, generic, tcx, clsact; empty when not protected
+	// Through is the interface that the filter runs on instead: the bond of a member, or what carries the
+	// frames of a VLAN device. Empty when it is this one.
+	Through string `json:"through,omitempty"`
+	Error   string `json:"error,omitempty"`
 }
 
 // SourceStatus says how one input is doing.

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"runtime"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"gabion/loader"
+	"gabion/loader/stack"
 	"gabion/userspace/api"
 	"gabion/userspace/config"
 	"gabion/userspace/daemon/excess"
@@ -214,7 +214,8 @@ func (d *Daemon) openKernel(cfg *config.Config) error {
 	d.setMeters()
 	d.table = d.plane
 	d.links = links.New(links.Config{
-		Plane: d.plane, Mode: mode, Log: d.log, Health: d.health, List: net.Interfaces, Want: d.wantedInterfaces,
+		Plane: d.plane, Mode: mode, Log: d.log, Health: d.health, List: stack.List, Want: d.wantedInterfaces,
+		Changes: links.Changes,
 	})
 	return nil
 }

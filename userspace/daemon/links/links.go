@@ -6,21 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"gabion/loader"
+	"gabion/loader/stack"
 	"gabion/userspace/client"
 	"gabion/userspace/daemon/health"
 )
 
-// Pauses of the watch over interfaces.
-const (
-	poll  = time.Second
-	retry = 30 * time.Second // after an interface refused to be attached to
-)
+// retry is the pause after an interface refused to be attached to.
+const retry = 30 * time.Second
 
 // Plane is the part of the data plane that protects interfaces.
 type Plane interface {
@@ -33,14 +31,21 @@ type Plane interface {
 type Config struct {
 	Plane  Plane
 	Want   func() (names []string, only bool, err error) // only: the filter leaves all others
-	List   func() ([]net.Interface, error)
+	List   func() (stack.Devices, error)
 	Mode   loader.Mode
 	Log    *slog.Logger
 	Health *health.Board
+
+	// Changes returns a channel that tells of changed interfaces until ctx is done, and is closed when
+	// it can tell of no more. Without it they are found by polling.
+	Changes func(ctx context.Context) (<-chan struct{}, error)
 }
 
 // Links keeps the wanted interfaces protected: those that exist are attached to, those that appear
 // later too, and those that return as a new interface of the same name once more.
+//
+// Of interfaces that stand on each other (package stack) only the one is attached to that sees all
+// packets of the others: these are protected through it.
 type Links struct {
 	cfg Config
 
@@ -55,23 +60,43 @@ func New(c Config) *Links { return &Links{cfg: c, state: map[string]*link{}} }
 type link struct {
 	ifindex int // 0: it does not exist
 	up      bool
-	mode    string // empty: not attached
+	empty   bool   // a bond without members that is not attached to
+	mode    string // empty: not protected
+	through string // interface that the filter runs on instead; empty when it is this one
 	err     error
 	tried   time.Time
 }
 
-// Run polls until ctx is done. It owns the attachments.
-func (l *Links) Run(ctx context.Context, now func() time.Time) error {
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			l.Check(now())
+// machine is what Check finds: the interfaces, and by index how the filter runs on them.
+type machine struct {
+	stack.Devices
+	live map[int]loader.Attachment
+}
+
+// look reads the state of the machine. Health knows what could not be read.
+func (l *Links) look() (m machine, ok bool) {
+	var err error
+	if m.Devices, err = l.cfg.List(); err != nil {
+		l.cfg.Health.Report("interfaces", err)
+		return m, false
+	}
+	return m, l.refresh(&m)
+}
+
+// refresh reads the attachments again.
+func (l *Links) refresh(m *machine) bool {
+	have, err := l.cfg.Plane.Attachments()
+	l.cfg.Health.Report("attachments", err)
+	if err != nil {
+		return false
+	}
+	m.live = map[int]loader.Attachment{}
+	for _, a := range have {
+		if !a.Stale {
+			m.live[a.Ifindex] = a
 		}
 	}
+	return true
 }
 
 // Check brings the attachments in line with the interfaces that exist now.
@@ -81,21 +106,15 @@ func (l *Links) Check(now time.Time) {
 	if err != nil {
 		return
 	}
-	existing, err := l.cfg.List()
-	if err != nil {
-		l.cfg.Health.Report("interfaces", fmt.Errorf("list interfaces: %w", err))
-		return
-	}
-	have, err := l.cfg.Plane.Attachments()
-	l.cfg.Health.Report("attachments", err)
-	if err != nil {
+	m, ok := l.look()
+	if !ok {
 		return
 	}
 	if only {
-		l.leave(have, names)
-	}
-	gone := func(name string) bool {
-		return !slices.ContainsFunc(have, func(a loader.Attachment) bool { return a.Interface == name && !a.Stale })
+		if carriers := m.carriersOf(names); len(carriers) > 0 {
+			l.leave(&m, names, carriers...) // XDP does not attach below the XDP of a bond
+		}
+		defer func() { l.leave(&m, names) }() // last: what is attached to now may have taken over
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -105,52 +124,102 @@ func (l *Links) Check(now time.Time) {
 			l.cfg.Health.Report("interface "+name, nil)
 		}
 	}
-	for _, name := range names {
+	for _, name := range m.ordered(names) {
 		st := l.state[name]
 		if st == nil {
 			st = &link{}
 			l.state[name] = st
 		}
-		l.checkOne(name, st, existing, gone, now)
+		l.checkOne(name, st, &m, now)
 		l.cfg.Health.Report("interface "+name, st.problem(name, l.cfg.Mode))
 	}
 }
 
-func (l *Links) checkOne(name string, st *link, existing []net.Interface, gone func(string) bool, now time.Time) {
-	i := slices.IndexFunc(existing, func(e net.Interface) bool { return e.Name == name })
-	if i < 0 {
+func (l *Links) checkOne(name string, st *link, m *machine, now time.Time) {
+	d, ok := m.Named(name)
+	if !ok {
 		*st = link{}
 		return
 	}
-	iface := existing[i]
-	st.up = iface.Flags&net.FlagUp != 0
-	if st.ifindex == iface.Index && st.mode != "" && gone(name) {
-		l.cfg.Log.Warn("interface lost its program", "interface", name)
+	own, attached := m.live[d.Index]
+	if a, ok := m.through(d); ok {
+		*st = link{ifindex: d.Index, up: d.Up, mode: string(a.Mode), through: a.Interface}
+		if attached {
+			st.err = l.detach(m, own, "protected through "+a.Interface)
+		}
+		return
+	}
+	// With a program a bond refuses members that cannot run it, and without members nothing arrives.
+	if d.IsBond() && !attached && len(m.Members(d.Index)) == 0 {
+		*st = link{ifindex: d.Index, up: d.Up, empty: true}
+		return
+	}
+	st.up = d.Up
+	if st.ifindex == d.Index && st.mode != "" && !attached {
+		if st.through == "" {
+			l.cfg.Log.Warn("interface lost its program", "interface", name)
+		}
 		st.mode, st.tried = "", time.Time{}
 	}
-	if st.ifindex == iface.Index && (st.mode != "" || now.Sub(st.tried) < retry) {
+	if st.ifindex == d.Index && st.through == "" && (st.mode != "" || now.Sub(st.tried) < retry) {
 		return
 	}
 	at, err := l.cfg.Plane.Attach(name, l.cfg.Mode)
-	*st = link{ifindex: iface.Index, up: st.up, err: err, tried: now}
+	*st = link{ifindex: d.Index, up: st.up, err: err, tried: now}
 	if err == nil {
 		st.mode = string(at.Mode)
+		l.refresh(m)
 	}
 }
 
-// leave takes the filter off interfaces that the configuration does not name any more. Those of a
-// default route that went away keep it: routes come back.
-func (l *Links) leave(have []loader.Attachment, names []string) {
-	for _, a := range have {
-		if a.Stale || slices.Contains(names, a.Interface) {
-			continue
-		}
-		err := l.cfg.Plane.Detach(a.Interface)
-		l.cfg.Health.Report("interface "+a.Interface, err)
-		if err == nil {
-			l.cfg.Log.Info("interface left: the configuration does not name it", "interface", a.Interface)
+// through returns the attachment whose filter sees all packets of d before d does.
+func (m *machine) through(d stack.Device) (loader.Attachment, bool) {
+	for _, c := range m.Carriers(d) {
+		if a, ok := m.live[c.Index]; ok {
+			return a, true
 		}
 	}
+	return loader.Attachment{}, false
+}
+
+// ordered returns names with those in front that others can be protected through.
+func (m *machine) ordered(names []string) []string {
+	depth := func(name string) int {
+		d, _ := m.Named(name)
+		return m.Depth(d)
+	}
+	return slices.SortedStableFunc(slices.Values(names), func(a, b string) int { return depth(a) - depth(b) })
+}
+
+// carriersOf returns the interfaces that the named ones would be protected through.
+func (m *machine) carriersOf(names []string) (indexes []int) {
+	for _, name := range names {
+		d, _ := m.Named(name)
+		for _, c := range m.Carriers(d) {
+			indexes = append(indexes, c.Index)
+		}
+	}
+	return indexes
+}
+
+// leave takes the filter off interfaces that the configuration does not name any more: all, or only
+// those with an index. Those of a default route that went away keep it: routes come back.
+func (l *Links) leave(m *machine, names []string, only ...int) {
+	for index, a := range m.live {
+		if slices.Contains(names, a.Interface) || len(only) > 0 && !slices.Contains(only, index) {
+			continue
+		}
+		l.cfg.Health.Report("interface "+a.Interface, l.detach(m, a, "the configuration does not name it"))
+	}
+}
+
+func (l *Links) detach(m *machine, a loader.Attachment, why string) error {
+	if err := l.cfg.Plane.Detach(a.Interface); err != nil {
+		return err
+	}
+	delete(m.live, a.Ifindex)
+	l.cfg.Log.Info("interface left", "interface", a.Interface, "reason", why)
+	return nil
 }
 
 // problem says what is wrong with an interface and what follows from it, nil when it is protected.
@@ -158,6 +227,10 @@ func (st *link) problem(name string, mode loader.Mode) error {
 	switch {
 	case st.ifindex == 0:
 		return fmt.Errorf("%s does not exist: it is protected as soon as it appears; 'ip link' lists those that do", name)
+	case st.empty:
+		return errors.New("it has no member: nothing arrives; it is protected as soon as it has one")
+	case st.err != nil && st.through != "":
+		return fmt.Errorf("its packets are judged twice, here and at %s: %w", st.through, st.err)
 	case st.err != nil && mode != "" && mode != loader.ModeAuto:
 		return fmt.Errorf("not protected: %w: kernel.mode is %s; auto steps down to what works here", st.err, mode)
 	case st.err != nil:
@@ -174,17 +247,12 @@ func (l *Links) Status() []client.InterfaceStatus {
 	defer l.mu.Unlock()
 	out := []client.InterfaceStatus{}
 	for name, st := range l.state {
-		s := client.InterfaceStatus{Name: name, Mode: st.mode}
+		s := client.InterfaceStatus{Name: name, Mode: st.mode, Through: st.through}
 		if err := st.problem(name, l.cfg.Mode); err != nil {
 			s.Error = err.Error()
 		}
 		out = append(out, s)
 	}
-	slices.SortFunc(out, func(a, b client.InterfaceStatus) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b client.InterfaceStatus) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
