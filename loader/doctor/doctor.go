@@ -39,7 +39,7 @@ func Examine(ifaces []string, dir string) []Finding {
 		checkKernel(), checkPrivileges(), checkTypes(), checkTCX(), checkJIT(), checkBPFFS(dir), checkMemory(), plane,
 	}
 	for _, ifname := range ifaces {
-		out = append(out, checkInterface(ifname, attached)...)
+		out = append(out, checkInterface(ifname, ifaces, attached)...)
 	}
 	return out
 }

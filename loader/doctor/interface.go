@@ -28,7 +28,8 @@ func nativeDrivers() []string {
 	}
 }
 
-func checkInterface(ifname string, attached []loader.Attachment) []Finding {
+// checkInterface looks at one of the interfaces ifaces.
+func checkInterface(ifname string, ifaces []string, attached []loader.Attachment) []Finding {
 	l, err := netlink.LinkByName(ifname)
 	if err != nil {
 		var missing netlink.LinkNotFoundError
@@ -43,9 +44,14 @@ func checkInterface(ifname string, attached []loader.Attachment) []Finding {
 			"protect the interface its packets arrive on"}}
 	}
 	mode := modeOn(attrs.Index, attached)
-	return []Finding{
-		checkUp(attrs), checkDriver(ifname, driverOf(ifname, l.Type()), mode), checkMTU(attrs), checkQueues(attrs), checkForeign(attrs, mode),
+	out := []Finding{checkUp(attrs)}
+	if own, others := checkStack(l, ifaces, attached); own {
+		out = append(out, others...)
+	} else {
+		out = append(out, checkDriver(ifname, driverOf(ifname, l.Type()), mode), checkMTU(attrs), checkQueues(attrs))
+		out = append(out, others...)
 	}
+	return append(out, checkForeign(attrs, mode))
 }
 
 func checkUp(nic *netlink.LinkAttrs) Finding {
