@@ -28,11 +28,29 @@ __noinline int prove_xdp(struct xdp_md *ctx, __u32 at)
 	return prove_meter(ctx, at);
 }
 
-__noinline int meter_xdp(struct xdp_md *ctx, __u32 offset)
+__noinline int ports_xdp(struct xdp_md *ctx, __u32 offset)
 {
 	struct frame frame = xdp_frame(ctx);
 
-	return meter_packet(ctx, &frame, offset, system_clock, (prove_fn)prove_xdp);
+	return look_at_ports(&frame, offset);
+}
+
+__noinline int tiny_xdp(struct xdp_md *ctx)
+{
+	struct frame frame = xdp_frame(ctx);
+
+	return look_at_tiny(&frame);
+}
+
+__noinline int meter_xdp(struct xdp_md *ctx, __u32 offset)
+{
+	const struct meter_fns call = {
+		.ports = (void *)ports_xdp,
+		.tiny = (void *)tiny_xdp,
+		.prove = (prove_fn)prove_xdp,
+	};
+
+	return meter_packet(ctx, offset, system_clock, &call);
 }
 
 /* In the driver, or right behind it when the driver cannot (generic mode). */
@@ -74,11 +92,29 @@ __noinline int prove_tc(struct __sk_buff *skb, __u32 at)
 	return prove_meter(skb, at);
 }
 
-__noinline int meter_tc(struct __sk_buff *skb, __u32 offset)
+__noinline int ports_tc(struct __sk_buff *skb, __u32 offset)
 {
 	struct frame frame = tc_frame(skb);
 
-	return meter_packet(skb, &frame, offset, system_clock, (prove_fn)prove_tc);
+	return look_at_ports(&frame, offset);
+}
+
+__noinline int tiny_tc(struct __sk_buff *skb)
+{
+	struct frame frame = tc_frame(skb);
+
+	return look_at_tiny(&frame);
+}
+
+__noinline int meter_tc(struct __sk_buff *skb, __u32 offset)
+{
+	const struct meter_fns call = {
+		.ports = (void *)ports_tc,
+		.tiny = (void *)tiny_tc,
+		.prove = (prove_fn)prove_tc,
+	};
+
+	return meter_packet(skb, offset, system_clock, &call);
 }
 
 /* Behind the allocation of the packet buffer: where XDP cannot run or another program holds the

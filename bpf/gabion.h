@@ -256,6 +256,7 @@ struct stats {
 
 	__u64 dropped_bytes;
 	__u64 ext_limit;       /* IPv6 with more extension headers than are walked: not metered */
+	__u64 tiny_fragments;  /* first fragments without all of the TCP header: metered as SYNs */
 	__u64 metered_full;    /* not counted: sources with more had the room */
 	__u64 spared;	       /* passed above a limit: the source is proven */
 	__u64 events;	       /* reports written */
@@ -288,7 +289,7 @@ _Static_assert(sizeof(struct allow) == 16, "allow");
 _Static_assert(sizeof(struct class) == 8, "class");
 _Static_assert(sizeof(struct sampling) == 16, "sampling");
 _Static_assert(sizeof(struct drop_sample) == 40 + SAMPLE_BYTES, "drop_sample");
-_Static_assert(sizeof(struct stats) == 31 * 8, "stats");
+_Static_assert(sizeof(struct stats) == 32 * 8, "stats");
 _Static_assert(sizeof(struct abi) == 48, "abi");
 _Static_assert(sizeof(struct line4) == 64, "line4");
 _Static_assert(sizeof(struct line6) == 64, "line6");

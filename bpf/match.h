@@ -10,25 +10,25 @@
 #include "look.h"
 #include "packet.h"
 
+/* Returns 1 for anything but 0, without a branch. */
+static __always_inline __u32 not_zero(__u32 x)
+{
+	__u64 carry = x + 0xffffffffULL;
+
+	barrier_var(carry);
+	return carry >> 32;
+}
+
+/* It does not branch either: the verifier would follow each protocol for each way to it. */
 static __always_inline __u32 marks_of(const struct packet *pkt)
 {
-	__u32 marks = 0;
+	__u32 proto = pkt->l4_proto, marks = pkt->tcp_flags;
+	__u32 other = not_zero(proto ^ IPPROTO_ICMP) & not_zero(proto ^ IPPROTO_ICMPV6);
 
-	switch (pkt->l4_proto) {
-	case IPPROTO_TCP:
-		marks = MARK_TCP;
-		break;
-	case IPPROTO_UDP:
-		marks = MARK_UDP;
-		break;
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6:
-		marks = MARK_ICMP;
-		break;
-	}
-	if (pkt->has_ports || pkt->has_type)
-		marks |= MARK_HEADER;
-	return marks | pkt->tcp_flags;
+	marks |= MARK_TCP * (1 ^ not_zero(proto ^ IPPROTO_TCP));
+	marks |= MARK_UDP * (1 ^ not_zero(proto ^ IPPROTO_UDP));
+	marks |= MARK_ICMP * (1 ^ other);
+	return marks | MARK_HEADER * not_zero(pkt->has_ports | pkt->has_type);
 }
 
 /* Fills in the source as the halves of its IPv6 form. */

@@ -29,6 +29,7 @@
 #include "proof.h"
 #include "proven.h"
 #include "report.h"
+#include "tiny.h"
 
 #define OFFSETS 512 /* power of two: where a header can begin that is looked at here */
 
@@ -273,25 +274,51 @@ static __always_inline int count_all(void *ctx, struct look *look, struct stats 
 	return shed != 0;
 }
 
-/* Goes on parsing a packet that begin_look() was given, behind its IP header, at offset bytes. */
-static __always_inline void look_at_ports(struct look *look, const struct frame *frame,
-					  __u32 offset, struct stats *st)
+/* Goes on parsing a packet that begin_look() was given, behind its IP header, at offset bytes.
+ * Returns 1 when fragments follow it. */
+static __always_inline int look_at_ports(const struct frame *frame, __u32 offset)
 {
 	struct cursor cur = {.pos = frame->data, .end = frame->end};
+	struct look *look = this_look();
+	__u32 zero = 0;
+	struct stats *st = bpf_map_lookup_elem(&stats, &zero);
 
+	if (!look || !st)
+		return 0;
 	barrier_var(offset);
 	offset &= OFFSETS - 1;
 	cur.pos += offset;
 	if (parse_ports(&cur, &look->pkt) < 0)
 		st->ext_limit++;
+	*(volatile __u32 *)&look->offset = cur.pos - frame->data;
+	return !!*(volatile __be16 *)&look->pkt.more;
+}
+
+/* Looks at a packet that others follow once more: see tiny.h. */
+static __always_inline int look_at_tiny(const struct frame *frame)
+{
+	struct look *look = this_look();
+	__u32 zero = 0;
+	struct stats *st = bpf_map_lookup_elem(&stats, &zero);
+
+	if (!look || !st || !parse_tiny(frame, look->offset, &look->pkt))
+		return 0;
+	st->tiny_fragments++;
+	return 1;
 }
 
 /* The functions of each hook that the verifier proves once for it, since only they need its
- * context: meter_packet() and prove_meter() with that context's type. */
-typedef int (*meter_fn)(void *ctx, __u32 offset);
+ * context. */
+struct meter_fns {
+	int (*ports)(void *ctx, __u32 offset); /* look_at_ports() */
+	int (*tiny)(void *ctx);		       /* look_at_tiny() */
+	prove_fn prove;
+};
 
-static __always_inline int meter_packet(void *ctx, const struct frame *frame, __u32 offset,
-					clock_fn clock, prove_fn prove)
+typedef int (*meter_fn)(void *ctx, __u32 offset); /* meter_packet() */
+
+static __always_inline int meter_packet(void *ctx, __u32 offset, clock_fn clock,
+					const struct meter_fns *call)
 {
 	__u32 zero = 0;
 	struct stats *st = bpf_map_lookup_elem(&stats, &zero);
@@ -299,8 +326,9 @@ static __always_inline int meter_packet(void *ctx, const struct frame *frame, __
 
 	if (!st || !look)
 		return 0;
-	look_at_ports(look, frame, offset, st);
-	return show_meters(look, 0) && count_all(ctx, look, st, clock, prove);
+	if (call->ports(ctx, offset))
+		call->tiny(ctx);
+	return show_meters(look, 0) && count_all(ctx, look, st, clock, call->prove);
 }
 
 /* Says whether a packet of that protocol is for the meters. */

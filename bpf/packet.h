@@ -22,7 +22,9 @@
 #define VLAN_TAGS   2	   /* 802.1ad outside, 802.1Q inside, in any mix */
 #define EXT_HEADERS 8	   /* IPv6 extension headers walked */
 #define IPV4_OFFSET 0x1fff /* fragment offset in iphdr.frag_off */
+#define IPV4_MORE   0x2000 /* in the same: more fragments follow */
 #define IPV6_OFFSET 0xfff8 /* fragment offset in ext_header.offset */
+#define IPV6_MORE   0x0001
 
 /* Flags of the TCP header, and the octet that they are in. */
 #define TCP_FLAGS_AT 13
@@ -70,6 +72,8 @@ struct packet {
 	__u8 tcp_flags;	     /* as in octet 13 of the header */
 	__u8 icmp_type;
 	__u8 icmp_code;
+	__be16 more; /* not 0: fragments follow */
+	__be16 pad;
 	__be32 seq; /* of TCP */
 	__be16 sport;
 	__be16 dport;
@@ -175,6 +179,7 @@ static __always_inline enum parsed parse_ipv4(struct cursor *cur, struct packet 
 	pkt->daddr4 = ip->daddr;
 	pkt->l4_proto = ip->protocol;
 	pkt->later_fragment = !!(ip->frag_off & bpf_htons(IPV4_OFFSET));
+	pkt->more = ip->frag_off & bpf_htons(IPV4_MORE);
 	cur->pos = start + ip->ihl * 4;
 	return PARSED;
 }
@@ -220,14 +225,22 @@ static __always_inline enum parsed parse_pppoe(struct cursor *cur, __be16 *proto
 	return PARSED;
 }
 
+/* Moves to the IP header; which one is there, proto says. */
+static __always_inline enum parsed parse_link(struct cursor *cur, __be16 *proto)
+{
+	enum parsed result = parse_ethernet(cur, proto);
+
+	if (result == PARSED && *proto == bpf_htons(ETH_P_PPP_SES))
+		result = parse_pppoe(cur, proto);
+	return result;
+}
+
 static __always_inline enum parsed parse_source(struct cursor *cur, struct packet *pkt)
 {
 	enum parsed result;
 	__be16 proto = 0;
 
-	result = parse_ethernet(cur, &proto);
-	if (result == PARSED && proto == bpf_htons(ETH_P_PPP_SES))
-		result = parse_pppoe(cur, &proto);
+	result = parse_link(cur, &proto);
 	if (result != PARSED)
 		return result;
 	if (proto == bpf_htons(ETH_P_IP))
@@ -268,9 +281,10 @@ static __always_inline int skip_extensions(struct cursor *cur, struct packet *pk
 		if (!ext)
 			return 0;
 		pkt->l4_proto = ext->next;
-		if (proto == IPPROTO_FRAGMENT)
+		if (proto == IPPROTO_FRAGMENT) {
 			pkt->later_fragment = !!(ext->offset & bpf_htons(IPV6_OFFSET));
-		else if (proto == IPPROTO_AH)
+			pkt->more = ext->offset & bpf_htons(IPV6_MORE);
+		} else if (proto == IPPROTO_AH)
 			cur->pos = (void *)ext + (ext->len + 2) * 4;
 		else
 			cur->pos = (void *)ext + (ext->len + 1) * 8;

@@ -52,6 +52,7 @@
 #include "gabion.h"
 #include "look.h"
 #include "maps.h"
+#include "match.h"
 #include "packet.h"
 #include "report.h"
 #include "slots.h"
@@ -126,17 +127,8 @@ static __always_inline __u32 last_count(const struct meter *meter)
 	return meter->limit > full ? meter->limit : full;
 }
 
-/* Returns 1 for anything but 0. Like those that use it, it does not branch: the verifier would
- * follow each combination of answers for a whole sample. */
-static __always_inline __u32 not_zero(__u32 x)
-{
-	__u64 carry = x;
-
-	carry += 0xffffffff;
-	barrier_var(carry);
-	return carry >> 32;
-}
-
+/* Like find_flow() and awaited() it does not branch: the verifier would follow each combination of
+ * answers for a whole sample. */
 static __always_inline __u32 same_flow(const struct flow *a, const struct flow *b)
 {
 	return 1 ^ not_zero((a->daddr ^ b->daddr) | (__u32)(a->sport ^ b->sport) |

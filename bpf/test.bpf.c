@@ -15,6 +15,7 @@
 struct parse_result {
 	__u32 outcome; /* enum parsed */
 	__u32 ext_limit;
+	__u32 tiny;
 	struct packet pkt;
 };
 
@@ -54,11 +55,29 @@ __noinline int prove_test(struct xdp_md *ctx, __u32 at)
 	return prove_meter(ctx, at);
 }
 
-__noinline int meter_test(struct xdp_md *ctx, __u32 offset)
+__noinline int ports_test(struct xdp_md *ctx, __u32 offset)
 {
 	struct frame frame = xdp_frame(ctx);
 
-	return meter_packet(ctx, &frame, offset, test_clock, (prove_fn)prove_test);
+	return look_at_ports(&frame, offset);
+}
+
+__noinline int tiny_test(struct xdp_md *ctx)
+{
+	struct frame frame = xdp_frame(ctx);
+
+	return look_at_tiny(&frame);
+}
+
+__noinline int meter_test(struct xdp_md *ctx, __u32 offset)
+{
+	const struct meter_fns call = {
+		.ports = (void *)ports_test,
+		.tiny = (void *)tiny_test,
+		.prove = (prove_fn)prove_test,
+	};
+
+	return meter_packet(ctx, offset, test_clock, &call);
 }
 
 SEC("xdp")
@@ -172,6 +191,8 @@ int test_parse(struct xdp_md *ctx)
 	result->outcome = parse_source(&cur, &pkt);
 	if (result->outcome == PARSED && parse_ports(&cur, &pkt) < 0)
 		result->ext_limit = 1;
+	result->tiny = result->outcome == PARSED && pkt.more &&
+		       parse_tiny(&frame, cur.pos - frame.data, &pkt);
 	result->pkt = pkt;
 	return XDP_PASS;
 }

@@ -90,6 +90,8 @@ type batchbpfLook struct {
 		TcpFlags      uint8
 		IcmpType      uint8
 		IcmpCode      uint8
+		More          uint16
+		Pad           uint16
 		Seq           uint32
 		Sport         uint16
 		Dport         uint16
@@ -103,6 +105,7 @@ type batchbpfLook struct {
 	Ifindex uint32
 	Marks   uint32
 	View    batchbpfMeterView
+	_       [4]byte
 	High    uint64
 	Low     uint64
 	Now     uint64
@@ -238,6 +241,7 @@ type batchbpfStats struct {
 	DroppedTags       uint64
 	DroppedBytes      uint64
 	ExtLimit          uint64
+	TinyFragments     uint64
 	MeteredFull       uint64
 	Spared            uint64
 	Events            uint64

@@ -82,9 +82,10 @@ func fragment(header []byte, offset uint16, more bool) []byte {
 	return header
 }
 
+// ipv6 makes a header with room for whatever follows.
 func ipv6(src string, next byte) []byte {
 	b := make([]byte, 40)
-	b[0], b[6], b[7] = 0x60, next, 64
+	b[0], b[4], b[6], b[7] = 0x60, 0x40, next, 64
 	copy(b[8:], netip.MustParseAddr(src).AsSlice())
 	copy(b[24:], netip.MustParseAddr("2001:db8::fe").AsSlice())
 	return b

@@ -113,6 +113,8 @@ type bpfLook struct {
 		TcpFlags      uint8
 		IcmpType      uint8
 		IcmpCode      uint8
+		More          uint16
+		Pad           uint16
 		Seq           uint32
 		Sport         uint16
 		Dport         uint16
@@ -126,6 +128,7 @@ type bpfLook struct {
 	Ifindex uint32
 	Marks   uint32
 	View    bpfMeterView
+	_       [4]byte
 	High    uint64
 	Low     uint64
 	Now     uint64
@@ -311,6 +314,7 @@ type bpfStats struct {
 	DroppedTags       uint64
 	DroppedBytes      uint64
 	ExtLimit          uint64
+	TinyFragments     uint64
 	MeteredFull       uint64
 	Spared            uint64
 	Events            uint64

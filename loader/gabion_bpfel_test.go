@@ -90,6 +90,8 @@ type testbpfLook struct {
 		TcpFlags      uint8
 		IcmpType      uint8
 		IcmpCode      uint8
+		More          uint16
+		Pad           uint16
 		Seq           uint32
 		Sport         uint16
 		Dport         uint16
@@ -103,6 +105,7 @@ type testbpfLook struct {
 	Ifindex uint32
 	Marks   uint32
 	View    testbpfMeterView
+	_       [4]byte
 	High    uint64
 	Low     uint64
 	Now     uint64
@@ -182,6 +185,7 @@ type testbpfParseResult struct {
 	_        structs.HostLayout
 	Outcome  uint32
 	ExtLimit uint32
+	Tiny     uint32
 	Pkt      struct {
 		_             structs.HostLayout
 		Family        uint8
@@ -192,6 +196,8 @@ type testbpfParseResult struct {
 		TcpFlags      uint8
 		IcmpType      uint8
 		IcmpCode      uint8
+		More          uint16
+		Pad           uint16
 		Seq           uint32
 		Sport         uint16
 		Dport         uint16
@@ -260,6 +266,7 @@ type testbpfStats struct {
 	DroppedTags       uint64
 	DroppedBytes      uint64
 	ExtLimit          uint64
+	TinyFragments     uint64
 	MeteredFull       uint64
 	Spared            uint64
 	Events            uint64

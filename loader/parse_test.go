@@ -29,7 +29,7 @@ type parsed struct {
 	Sport, Dport uint16
 	Syn, Ack     bool
 	ICMP         uint8
-	Later        bool
+	Later, Tiny  bool
 }
 
 // mustLoadTest loads the test object with tables of its own.
@@ -83,7 +83,7 @@ func mustParse(t testing.TB, objs *testbpfObjects, data []byte) parsed {
 	got := parsed{
 		Outcome: r.Outcome, ExtLimit: r.ExtLimit == 1, Proto: r.Pkt.L4Proto, Ports: r.Pkt.HasPorts == 1,
 		Sport: swap(r.Pkt.Sport), Dport: swap(r.Pkt.Dport),
-		Syn: r.Pkt.TcpFlags&synFlag != 0, Ack: r.Pkt.TcpFlags&ackFlag != 0, ICMP: r.Pkt.IcmpType, Later: r.Pkt.LaterFragment == 1,
+		Syn: r.Pkt.TcpFlags&synFlag != 0, Ack: r.Pkt.TcpFlags&ackFlag != 0, ICMP: r.Pkt.IcmpType, Later: r.Pkt.LaterFragment == 1, Tiny: r.Tiny == 1,
 	}
 	switch r.Pkt.Family {
 	case 4:

@@ -34,6 +34,7 @@ type Stats struct {
 
 	DroppedBytes      uint64
 	ExtLimit          uint64 // IPv6 with more extension headers than are walked: not metered
+	TinyFragments     uint64 // first fragments without all of the TCP header: metered as new connections
 	MeteredFull       uint64 // not counted by a meter: keys with more had the room
 	Spared            uint64 // passed above a limit: the source is proven
 	Events            uint64 // reports written
@@ -114,6 +115,7 @@ func (s Stats) Counters() []Counter {
 		{"dropped_tags", "", "Packets dropped because more VLAN tags than are walked hide their source.", s.DroppedTags},
 		{"dropped_bytes", "", "Bytes dropped.", s.DroppedBytes},
 		{"ext_limit", "", "IPv6 packets with too many extension headers to be metered.", s.ExtLimit},
+		{"tiny_fragments", "", "First fragments too small for the TCP header, metered as new connections.", s.TinyFragments},
 		{"metered_full", "", "Packets that a meter had no room to count.", s.MeteredFull},
 		{"spared", "", "Packets passed above the limit of a meter because their source is proven.", s.Spared},
 		{"events", "", "Reports written.", s.Events},

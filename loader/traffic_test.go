@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -145,12 +146,46 @@ func fragmentShapes() []shape {
 				return frame(eth(ethIPv6), ipv6(src, protoFrag), fragment6(protoTCP, f.offset, f.more), synSegment())
 			}})
 	}
+	out = append(out, tinyShapes()...)
 	return append(out, shape{
 		name: "IPv4 that must not be fragmented", family: 4, known: v4Known, want: synParsed(),
 		from: func(src string) []byte {
 			return frame(eth(ethIPv4), fragment(ipv4(src, protoTCP, 0), 0x4000, false), synSegment())
 		},
 	})
+}
+
+// tinyShapes are first fragments that end before the TCP header does, with padding behind them that says
+// otherwise.
+func tinyShapes() []shape {
+	const pretended = ackFlag | 0x08
+	var out []shape
+	for _, n := range []int{0, 8, 16, 19} {
+		segment := tcp(4242, 22, pretended)
+		want := parsed{Proto: protoTCP, Ports: true, Sport: 4242, Dport: 22, Syn: true, Tiny: true}
+		for _, options := range []int{0, 40} {
+			out = append(out, shape{
+				name: fmt.Sprintf("first IPv4 fragment of %d bytes behind %d of options", n, options), family: 4,
+				known: v4Known, ports: v4Known + options + 4, want: want, from: func(src string) []byte {
+					ip := fragment(ipv4(src, protoTCP, options), 0, true)
+					binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)+n))
+					return frame(eth(ethIPv4), ip, segment)
+				}})
+		}
+		for _, before := range []int{0, 24} {
+			out = append(out, shape{
+				name: fmt.Sprintf("first IPv6 fragment of %d bytes behind %d of options", n, before), family: 6,
+				known: v6Known, ports: v6Known + 8 + before + 4, want: want, from: func(src string) []byte {
+					ip, rest := ipv6(src, protoFrag), frame(fragment6(protoTCP, 0, true), segment)
+					if before > 0 {
+						rest = frame(fragment6(protoDst, 0, true), ext(protoTCP, before/8-1), segment)
+					}
+					binary.BigEndian.PutUint16(ip[4:], uint16(8+before+n))
+					return frame(eth(ethIPv6), ip, rest)
+				}})
+		}
+	}
+	return out
 }
 
 // extHeader makes a small extension header of a kind.

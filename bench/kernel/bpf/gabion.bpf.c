@@ -12,9 +12,9 @@
 #include "traffic.h"
 #include "walk.h"
 
-/* The question is the one that the other layouts answer: is there a ban of this source in force? What
- * the filter does for a packet that is dropped, the allow lookup and the counters, is part of what
- * receiving costs. */
+/* The question is the one that the other layouts answer: is there a ban of this source in force?
+ * What the filter does for a packet that is dropped, the allow lookup and the counters, is part of
+ * what receiving costs. */
 static long step_lookup4(__u32 round, struct walk *walk)
 {
 	__u32 addr = next_source4(&walk->draw);
@@ -61,11 +61,29 @@ __noinline int prove(struct xdp_md *ctx, __u32 at)
 	return prove_meter(ctx, at);
 }
 
-__noinline int meter(struct xdp_md *ctx, __u32 offset)
+__noinline int ports(struct xdp_md *ctx, __u32 offset)
 {
 	struct frame frame = xdp_frame(ctx);
 
-	return meter_packet(ctx, &frame, offset, system_clock, (prove_fn)prove);
+	return look_at_ports(&frame, offset);
+}
+
+__noinline int tiny(struct xdp_md *ctx)
+{
+	struct frame frame = xdp_frame(ctx);
+
+	return look_at_tiny(&frame);
+}
+
+__noinline int meter(struct xdp_md *ctx, __u32 offset)
+{
+	const struct meter_fns call = {
+		.ports = (void *)ports,
+		.tiny = (void *)tiny,
+		.prove = (prove_fn)prove,
+	};
+
+	return meter_packet(ctx, offset, system_clock, &call);
 }
 
 /* gabion_xdp(), but what the filter passes is dropped as well, after it was counted: the stack
