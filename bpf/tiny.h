@@ -18,9 +18,7 @@
 #include "look.h"
 #include "packet.h"
 
-#define MAX_HEADERS                                                                                \
-	32768 /* bytes, power of two: more than the headers that are walked can have               \
-	       */
+#define MAX_HEADERS 32768 /* power of two: more bytes than are walked */
 
 /* Says where in the frame the IP packet ends, by its header. */
 static __always_inline __u32 ip_end(const struct frame *frame)
