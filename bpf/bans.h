@@ -42,9 +42,9 @@ struct ruling {
 
 static __always_inline enum class_mode mode_of(__u32 class)
 {
-	struct class *entry = bpf_map_lookup_elem(&classes, &class);
-
-	return entry ? entry->mode : MODE_OFF; /* no such class: treated as one that is off */
+	if (class >= CLASSES)
+		return MODE_OFF; /* no such class: treated as one that is off */
+	return *(volatile const __u32 *)&control.class[class].mode;
 }
 
 /* A ban may be hit by several CPUs at once. 32 bits are full after a quarter of an hour of a flood
@@ -158,7 +158,7 @@ static __always_inline enum judgement judge4(__u32 addr, __u64 jiffies, const st
 					     struct ruling *by)
 {
 	__u64 now = jiffies >> tick_shift;
-	struct found host = find_host4(addr, *view);
+	struct found host = find_host4(addr, view);
 	enum judgement result = CLEAN;
 	struct ban *ban;
 	int left = 32;
@@ -181,7 +181,7 @@ static __always_inline enum judgement judge6(struct address6 addr, __u64 jiffies
 					     const struct view *view, struct ruling *by)
 {
 	__u64 now = jiffies >> tick_shift;
-	struct found host = find_host6(addr, *view);
+	struct found host = find_host6(addr, view);
 	enum judgement result = CLEAN;
 	struct ban *ban;
 	int left = 128;

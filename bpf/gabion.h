@@ -22,7 +22,7 @@
 
 #include "meter_abi.h"
 
-#define GABION_ABI 5
+#define GABION_ABI 6
 
 /* Sizes. Those marked "loader" are defaults that user space replaces when it creates the maps. */
 #define CLASSES	     16		   /* ban classes */
@@ -192,6 +192,12 @@ struct class
 	__u32 origin; /* number of the list it was filled from; 0: this machine's own decisions */
 };
 
+/* What every lookup reads first, and changes with one 8-byte store each. */
+struct control {
+	struct view view[VIEWS];     /* by enum view_key */
+	struct class class[CLASSES]; /* switching a whole list is one store */
+};
+
 /* Reports or samples that one CPU has written in the running second. */
 struct budget {
 	__u64 start; /* ns */
@@ -295,5 +301,6 @@ _Static_assert(sizeof(struct line4) == 64, "line4");
 _Static_assert(sizeof(struct line6) == 64, "line6");
 _Static_assert(sizeof(struct net4) == 64, "net4");
 _Static_assert(sizeof(struct view) == 8, "view");
+_Static_assert(sizeof(struct control) == 8 * (VIEWS + CLASSES), "control");
 
 #endif

@@ -17,22 +17,28 @@ struct found {
 	__u64 *hits;  /* of any other */
 };
 
-/* Returns the i-th line from the one of a hash in the table in use, or NULL. hash is the high half
- * of the whole one. */
-static __always_inline void *line_at(void *outer, struct view view, __u32 hash, __u32 i)
+/* The line of the table in use where a hash, of which it gets the high half, is looked for first.
+ */
+static __always_inline __u32 first_line(__u32 hash, const struct view *view)
 {
-	__u64 line = ((__u64)hash * view.lines >> 32) + i;
-	__u32 index;
-	void *chunk;
+	return (__u64)hash * view->lines >> 32;
+}
 
-	if (line >= view.lines)
-		line -= view.lines;
-	index = (view.table & 1) * CHUNKS + line / CHUNK;
-	chunk = bpf_map_lookup_elem(outer, &index);
+/* Returns a line of the table in use, or NULL. */
+static __always_inline void *line_at(void *outer, __u32 line, const struct view *view)
+{
+	__u32 index = (view->table & 1) * CHUNKS + line / CHUNK;
+	void *chunk = bpf_map_lookup_elem(outer, &index);
+
 	if (!chunk)
 		return NULL;
 	index = line & (CHUNK - 1);
 	return bpf_map_lookup_elem(chunk, &index);
+}
+
+static __always_inline __u32 next_line(__u32 line, const struct view *view)
+{
+	return line + 1 < view->lines ? line + 1 : 0;
 }
 
 /* The position of the only bit set in an 8-bit mask. A multiplication by a de Bruijn sequence moves
@@ -68,16 +74,16 @@ static __always_inline __u32 match4(const struct line4 *line, __u32 addr, __u32 
 	return slot >> 32 == addr ? slot : 0;
 }
 
-static __always_inline struct found find_host4(__u32 addr, struct view view)
+static __always_inline struct found find_host4(__u32 addr, const struct view *view)
 {
-	__u32 hash = hash4(addr) >> 32, at;
+	__u32 number = first_line(hash4(addr) >> 32, view), at;
 	struct found found = {};
 	struct line4 *line;
 
 	if (!addr) /* free slots look like entries for 0.0.0.0 */
 		return found;
-	for (int i = 0; i < PROBES4; i++) {
-		line = line_at(&hosts4, view, hash, i);
+	for (int i = 0; i < PROBES4; i++, number = next_line(number, view)) {
+		line = line_at(&hosts4, number, view);
 		if (!line)
 			return found;
 		found.entry = match4(line, addr, &at);
@@ -110,14 +116,14 @@ static __always_inline __u32 match6(const struct slot6 *slot, struct address6 ad
 	return after;
 }
 
-static __always_inline struct found find_host6(struct address6 addr, struct view view)
+static __always_inline struct found find_host6(struct address6 addr, const struct view *view)
 {
-	__u32 hash = hash6(addr.high, addr.low) >> 32;
+	__u32 number = first_line(hash6(addr.high, addr.low) >> 32, view);
 	struct found found = {};
 	struct line6 *line;
 
-	for (int i = 0; i < PROBES6; i++) {
-		line = line_at(&hosts6, view, hash, i);
+	for (int i = 0; i < PROBES6; i++, number = next_line(number, view)) {
+		line = line_at(&hosts6, number, view);
 		if (!line)
 			return found;
 #pragma unroll

@@ -12,15 +12,10 @@
 #include "gabion.h"
 #include "look.h"
 
-/* key: enum view_key -> value: how that family's ban tables are to be read. Written by the loader,
- * each with one store; read per packet. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct view);
-	__uint(max_entries, VIEWS);
-} views SEC(".maps");
+/* How the ban tables are to be read, and what is done about each class of bans: a map of one entry
+ * that is reached as a variable, because a lookup in a map is a dozen instructions more and every
+ * packet needs this. Written by the loader; read per packet, the classes for banned ones. */
+struct control control SEC(".data.control") __attribute__((aligned(8)));
 
 /* A bit for each part of the IPv4 space, set when a ban touches the part: the only thing that the
  * packets of most clean sources look at. key: word -> value: 64 bits. The parts are so small that
@@ -159,15 +154,6 @@ struct {
 	__type(value, __u64);
 	__uint(max_entries, ALLOW_WORDS);
 } allow_bits SEC(".maps");
-
-/* key: class of a ban -> value: its mode and origin. Written by the loader: switching a whole list
- * is one store. Read for every banned packet. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__type(key, __u32);
-	__type(value, struct class);
-	__uint(max_entries, CLASSES);
-} classes SEC(".maps");
 
 /* The only entry holds all counters. Written by the kernel, read by the loader. */
 struct {

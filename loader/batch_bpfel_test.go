@@ -57,12 +57,6 @@ type batchbpfClaim struct {
 	Kind    uint32
 }
 
-type batchbpfClass struct {
-	_      structs.HostLayout
-	Mode   uint32
-	Origin uint32
-}
-
 type batchbpfConn struct {
 	_        structs.HostLayout
 	Running  uint64
@@ -75,6 +69,23 @@ type batchbpfConn struct {
 		Daddr uint32
 		Sport uint16
 		Dport uint16
+	}
+}
+
+type batchbpfControl struct {
+	_    structs.HostLayout
+	View [2]struct {
+		_     structs.HostLayout
+		Scale uint8
+		Half  uint8
+		Table uint8
+		Flags uint8
+		Lines uint32
+	}
+	Class [16]struct {
+		_      structs.HostLayout
+		Mode   uint32
+		Origin uint32
 	}
 }
 
@@ -278,15 +289,6 @@ type batchbpfTrial struct {
 	Data    [240]uint8
 }
 
-type batchbpfView struct {
-	_     structs.HostLayout
-	Scale uint8
-	Half  uint8
-	Table uint8
-	Flags uint8
-	Lines uint32
-}
-
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -302,7 +304,6 @@ const (
 	batchbpfMapBudgets        = "budgets"
 	batchbpfMapCidrBits4      = "cidr_bits4"
 	batchbpfMapClaims         = "claims"
-	batchbpfMapClasses        = "classes"
 	batchbpfMapConns          = "conns"
 	batchbpfMapEvents         = "events"
 	batchbpfMapHosts4         = "hosts4"
@@ -323,11 +324,11 @@ const (
 	batchbpfMapTallies        = "tallies"
 	batchbpfMapTargets        = "targets"
 	batchbpfMapTrials         = "trials"
-	batchbpfMapViews          = "views"
 	batchbpfProgTestBatch     = "test_batch"
 	batchbpfProgTestRead      = "test_read"
 	batchbpfVarAny6Words      = "any6_words"
 	batchbpfVarBefore         = "before"
+	batchbpfVarControl        = "control"
 	batchbpfVarEventsBudget   = "events_budget"
 	batchbpfVarHashKey        = "hash_key"
 	batchbpfVarLine4Type      = "line4_type"
@@ -404,7 +405,6 @@ type batchbpfMapSpecs struct {
 	Budgets     *ebpf.MapSpec `ebpf:"budgets"`
 	CidrBits4   *ebpf.MapSpec `ebpf:"cidr_bits4"`
 	Claims      *ebpf.MapSpec `ebpf:"claims"`
-	Classes     *ebpf.MapSpec `ebpf:"classes"`
 	Conns       *ebpf.MapSpec `ebpf:"conns"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Hosts4      *ebpf.MapSpec `ebpf:"hosts4"`
@@ -425,7 +425,6 @@ type batchbpfMapSpecs struct {
 	Tallies     *ebpf.MapSpec `ebpf:"tallies"`
 	Targets     *ebpf.MapSpec `ebpf:"targets"`
 	Trials      *ebpf.MapSpec `ebpf:"trials"`
-	Views       *ebpf.MapSpec `ebpf:"views"`
 }
 
 // batchbpfVariableSpecs contains global variables before they are loaded into the kernel.
@@ -434,6 +433,7 @@ type batchbpfMapSpecs struct {
 type batchbpfVariableSpecs struct {
 	Any6Words      *ebpf.VariableSpec `ebpf:"any6_words"`
 	Before         *ebpf.VariableSpec `ebpf:"before"`
+	Control        *ebpf.VariableSpec `ebpf:"control"`
 	EventsBudget   *ebpf.VariableSpec `ebpf:"events_budget"`
 	HashKey        *ebpf.VariableSpec `ebpf:"hash_key"`
 	Line4Type      *ebpf.VariableSpec `ebpf:"line4_type"`
@@ -480,7 +480,6 @@ type batchbpfMaps struct {
 	Budgets     *ebpf.Map `ebpf:"budgets"`
 	CidrBits4   *ebpf.Map `ebpf:"cidr_bits4"`
 	Claims      *ebpf.Map `ebpf:"claims"`
-	Classes     *ebpf.Map `ebpf:"classes"`
 	Conns       *ebpf.Map `ebpf:"conns"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Hosts4      *ebpf.Map `ebpf:"hosts4"`
@@ -501,7 +500,6 @@ type batchbpfMaps struct {
 	Tallies     *ebpf.Map `ebpf:"tallies"`
 	Targets     *ebpf.Map `ebpf:"targets"`
 	Trials      *ebpf.Map `ebpf:"trials"`
-	Views       *ebpf.Map `ebpf:"views"`
 }
 
 func (m *batchbpfMaps) Close() error {
@@ -517,7 +515,6 @@ func (m *batchbpfMaps) Close() error {
 		m.Budgets,
 		m.CidrBits4,
 		m.Claims,
-		m.Classes,
 		m.Conns,
 		m.Events,
 		m.Hosts4,
@@ -538,7 +535,6 @@ func (m *batchbpfMaps) Close() error {
 		m.Tallies,
 		m.Targets,
 		m.Trials,
-		m.Views,
 	)
 }
 
@@ -548,6 +544,7 @@ func (m *batchbpfMaps) Close() error {
 type batchbpfVariables struct {
 	Any6Words      *ebpf.Variable `ebpf:"any6_words"`
 	Before         *ebpf.Variable `ebpf:"before"`
+	Control        *ebpf.Variable `ebpf:"control"`
 	EventsBudget   *ebpf.Variable `ebpf:"events_budget"`
 	HashKey        *ebpf.Variable `ebpf:"hash_key"`
 	Line4Type      *ebpf.Variable `ebpf:"line4_type"`

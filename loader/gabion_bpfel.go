@@ -57,12 +57,6 @@ type bpfClaim struct {
 	Kind    uint32
 }
 
-type bpfClass struct {
-	_      structs.HostLayout
-	Mode   uint32
-	Origin uint32
-}
-
 type bpfConn struct {
 	_        structs.HostLayout
 	Running  uint64
@@ -75,6 +69,23 @@ type bpfConn struct {
 		Daddr uint32
 		Sport uint16
 		Dport uint16
+	}
+}
+
+type bpfControl struct {
+	_    structs.HostLayout
+	View [2]struct {
+		_     structs.HostLayout
+		Scale uint8
+		Half  uint8
+		Table uint8
+		Flags uint8
+		Lines uint32
+	}
+	Class [16]struct {
+		_      structs.HostLayout
+		Mode   uint32
+		Origin uint32
 	}
 }
 
@@ -326,15 +337,6 @@ type bpfStats struct {
 	SamplesOverBudget uint64
 }
 
-type bpfView struct {
-	_     structs.HostLayout
-	Scale uint8
-	Half  uint8
-	Table uint8
-	Flags uint8
-	Lines uint32
-}
-
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -350,7 +352,6 @@ const (
 	bpfMapBudgets        = "budgets"
 	bpfMapCidrBits4      = "cidr_bits4"
 	bpfMapClaims         = "claims"
-	bpfMapClasses        = "classes"
 	bpfMapConns          = "conns"
 	bpfMapEvents         = "events"
 	bpfMapHosts4         = "hosts4"
@@ -368,13 +369,13 @@ const (
 	bpfMapSketches       = "sketches"
 	bpfMapStats          = "stats"
 	bpfMapSuspects       = "suspects"
-	bpfMapViews          = "views"
 	bpfProgGabionClock   = "gabion_clock"
 	bpfProgGabionEgress  = "gabion_egress"
 	bpfProgGabionTc      = "gabion_tc"
 	bpfProgGabionXdp     = "gabion_xdp"
 	bpfVarAbiVersion     = "abi_version"
 	bpfVarAny6Words      = "any6_words"
+	bpfVarControl        = "control"
 	bpfVarEventType      = "event_type"
 	bpfVarEventsBudget   = "events_budget"
 	bpfVarFlagType       = "flag_type"
@@ -455,7 +456,6 @@ type bpfMapSpecs struct {
 	Budgets     *ebpf.MapSpec `ebpf:"budgets"`
 	CidrBits4   *ebpf.MapSpec `ebpf:"cidr_bits4"`
 	Claims      *ebpf.MapSpec `ebpf:"claims"`
-	Classes     *ebpf.MapSpec `ebpf:"classes"`
 	Conns       *ebpf.MapSpec `ebpf:"conns"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Hosts4      *ebpf.MapSpec `ebpf:"hosts4"`
@@ -473,7 +473,6 @@ type bpfMapSpecs struct {
 	Sketches    *ebpf.MapSpec `ebpf:"sketches"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
 	Suspects    *ebpf.MapSpec `ebpf:"suspects"`
-	Views       *ebpf.MapSpec `ebpf:"views"`
 }
 
 // bpfVariableSpecs contains global variables before they are loaded into the kernel.
@@ -482,6 +481,7 @@ type bpfMapSpecs struct {
 type bpfVariableSpecs struct {
 	AbiVersion     *ebpf.VariableSpec `ebpf:"abi_version"`
 	Any6Words      *ebpf.VariableSpec `ebpf:"any6_words"`
+	Control        *ebpf.VariableSpec `ebpf:"control"`
 	EventType      *ebpf.VariableSpec `ebpf:"event_type"`
 	EventsBudget   *ebpf.VariableSpec `ebpf:"events_budget"`
 	FlagType       *ebpf.VariableSpec `ebpf:"flag_type"`
@@ -530,7 +530,6 @@ type bpfMaps struct {
 	Budgets     *ebpf.Map `ebpf:"budgets"`
 	CidrBits4   *ebpf.Map `ebpf:"cidr_bits4"`
 	Claims      *ebpf.Map `ebpf:"claims"`
-	Classes     *ebpf.Map `ebpf:"classes"`
 	Conns       *ebpf.Map `ebpf:"conns"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Hosts4      *ebpf.Map `ebpf:"hosts4"`
@@ -548,7 +547,6 @@ type bpfMaps struct {
 	Sketches    *ebpf.Map `ebpf:"sketches"`
 	Stats       *ebpf.Map `ebpf:"stats"`
 	Suspects    *ebpf.Map `ebpf:"suspects"`
-	Views       *ebpf.Map `ebpf:"views"`
 }
 
 func (m *bpfMaps) Close() error {
@@ -564,7 +562,6 @@ func (m *bpfMaps) Close() error {
 		m.Budgets,
 		m.CidrBits4,
 		m.Claims,
-		m.Classes,
 		m.Conns,
 		m.Events,
 		m.Hosts4,
@@ -582,7 +579,6 @@ func (m *bpfMaps) Close() error {
 		m.Sketches,
 		m.Stats,
 		m.Suspects,
-		m.Views,
 	)
 }
 
@@ -592,6 +588,7 @@ func (m *bpfMaps) Close() error {
 type bpfVariables struct {
 	AbiVersion     *ebpf.Variable `ebpf:"abi_version"`
 	Any6Words      *ebpf.Variable `ebpf:"any6_words"`
+	Control        *ebpf.Variable `ebpf:"control"`
 	EventType      *ebpf.Variable `ebpf:"event_type"`
 	EventsBudget   *ebpf.Variable `ebpf:"events_budget"`
 	FlagType       *ebpf.Variable `ebpf:"flag_type"`

@@ -57,12 +57,6 @@ type testbpfClaim struct {
 	Kind    uint32
 }
 
-type testbpfClass struct {
-	_      structs.HostLayout
-	Mode   uint32
-	Origin uint32
-}
-
 type testbpfConn struct {
 	_        structs.HostLayout
 	Running  uint64
@@ -75,6 +69,23 @@ type testbpfConn struct {
 		Daddr uint32
 		Sport uint16
 		Dport uint16
+	}
+}
+
+type testbpfControl struct {
+	_    structs.HostLayout
+	View [2]struct {
+		_     structs.HostLayout
+		Scale uint8
+		Half  uint8
+		Table uint8
+		Flags uint8
+		Lines uint32
+	}
+	Class [16]struct {
+		_      structs.HostLayout
+		Mode   uint32
+		Origin uint32
 	}
 }
 
@@ -278,15 +289,6 @@ type testbpfStats struct {
 	SamplesOverBudget uint64
 }
 
-type testbpfView struct {
-	_     structs.HostLayout
-	Scale uint8
-	Half  uint8
-	Table uint8
-	Flags uint8
-	Lines uint32
-}
-
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -302,7 +304,6 @@ const (
 	testbpfMapBudgets        = "budgets"
 	testbpfMapCidrBits4      = "cidr_bits4"
 	testbpfMapClaims         = "claims"
-	testbpfMapClasses        = "classes"
 	testbpfMapClocks         = "clocks"
 	testbpfMapConns          = "conns"
 	testbpfMapEvents         = "events"
@@ -322,13 +323,13 @@ const (
 	testbpfMapSketches       = "sketches"
 	testbpfMapStats          = "stats"
 	testbpfMapSuspects       = "suspects"
-	testbpfMapViews          = "views"
 	testbpfProgTestCountOff  = "test_count_off"
 	testbpfProgTestEgress    = "test_egress"
 	testbpfProgTestFilter    = "test_filter"
 	testbpfProgTestLearn     = "test_learn"
 	testbpfProgTestParse     = "test_parse"
 	testbpfVarAny6Words      = "any6_words"
+	testbpfVarControl        = "control"
 	testbpfVarEventsBudget   = "events_budget"
 	testbpfVarHashKey        = "hash_key"
 	testbpfVarLine4Type      = "line4_type"
@@ -404,7 +405,6 @@ type testbpfMapSpecs struct {
 	Budgets     *ebpf.MapSpec `ebpf:"budgets"`
 	CidrBits4   *ebpf.MapSpec `ebpf:"cidr_bits4"`
 	Claims      *ebpf.MapSpec `ebpf:"claims"`
-	Classes     *ebpf.MapSpec `ebpf:"classes"`
 	Clocks      *ebpf.MapSpec `ebpf:"clocks"`
 	Conns       *ebpf.MapSpec `ebpf:"conns"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
@@ -424,7 +424,6 @@ type testbpfMapSpecs struct {
 	Sketches    *ebpf.MapSpec `ebpf:"sketches"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
 	Suspects    *ebpf.MapSpec `ebpf:"suspects"`
-	Views       *ebpf.MapSpec `ebpf:"views"`
 }
 
 // testbpfVariableSpecs contains global variables before they are loaded into the kernel.
@@ -432,6 +431,7 @@ type testbpfMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type testbpfVariableSpecs struct {
 	Any6Words      *ebpf.VariableSpec `ebpf:"any6_words"`
+	Control        *ebpf.VariableSpec `ebpf:"control"`
 	EventsBudget   *ebpf.VariableSpec `ebpf:"events_budget"`
 	HashKey        *ebpf.VariableSpec `ebpf:"hash_key"`
 	Line4Type      *ebpf.VariableSpec `ebpf:"line4_type"`
@@ -474,7 +474,6 @@ type testbpfMaps struct {
 	Budgets     *ebpf.Map `ebpf:"budgets"`
 	CidrBits4   *ebpf.Map `ebpf:"cidr_bits4"`
 	Claims      *ebpf.Map `ebpf:"claims"`
-	Classes     *ebpf.Map `ebpf:"classes"`
 	Clocks      *ebpf.Map `ebpf:"clocks"`
 	Conns       *ebpf.Map `ebpf:"conns"`
 	Events      *ebpf.Map `ebpf:"events"`
@@ -494,7 +493,6 @@ type testbpfMaps struct {
 	Sketches    *ebpf.Map `ebpf:"sketches"`
 	Stats       *ebpf.Map `ebpf:"stats"`
 	Suspects    *ebpf.Map `ebpf:"suspects"`
-	Views       *ebpf.Map `ebpf:"views"`
 }
 
 func (m *testbpfMaps) Close() error {
@@ -510,7 +508,6 @@ func (m *testbpfMaps) Close() error {
 		m.Budgets,
 		m.CidrBits4,
 		m.Claims,
-		m.Classes,
 		m.Clocks,
 		m.Conns,
 		m.Events,
@@ -530,7 +527,6 @@ func (m *testbpfMaps) Close() error {
 		m.Sketches,
 		m.Stats,
 		m.Suspects,
-		m.Views,
 	)
 }
 
@@ -539,6 +535,7 @@ func (m *testbpfMaps) Close() error {
 // It can be passed to loadTestbpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type testbpfVariables struct {
 	Any6Words      *ebpf.Variable `ebpf:"any6_words"`
+	Control        *ebpf.Variable `ebpf:"control"`
 	EventsBudget   *ebpf.Variable `ebpf:"events_budget"`
 	HashKey        *ebpf.Variable `ebpf:"hash_key"`
 	Line4Type      *ebpf.Variable `ebpf:"line4_type"`

@@ -79,7 +79,7 @@ func (p *Plane) createIn(tmp string, o Options) error {
 	}
 	p.use(progs)
 	for name, m := range byName(&p.maps) {
-		if err := (*m).Pin(filepath.Join(tmp, name)); err != nil {
+		if err := (*m).Pin(filepath.Join(tmp, pinOf(name))); err != nil {
 			return fmt.Errorf("pin map %s: %w", name, err)
 		}
 	}
@@ -105,13 +105,11 @@ func (p *Plane) use(progs programs) {
 
 // initMaps fills what a new data plane starts with.
 func (p *Plane) initMaps(abi bpfAbi) error {
-	for class, mode := range map[decision.Class]decision.Mode{
-		decision.ClassBan:    decision.ModeDrop,
-		decision.ClassShadow: decision.ModeShadow,
-	} {
-		if err := p.maps.Classes.Put(uint32(class), &bpfClass{Mode: uint32(mode)}); err != nil {
-			return fmt.Errorf("set class %d: %w", class, err)
-		}
+	var control bpfControl
+	control.Class[decision.ClassBan].Mode = uint32(decision.ModeDrop)
+	control.Class[decision.ClassShadow].Mode = uint32(decision.ModeShadow)
+	if err := p.maps.Control.Put(uint32(0), &control); err != nil {
+		return fmt.Errorf("set classes: %w", err)
 	}
 	if err := p.maps.Abi.Put(uint32(0), &abi); err != nil {
 		return fmt.Errorf("write ABI version: %w", err)
@@ -129,7 +127,7 @@ func (p *Plane) loadPins(opts *ebpf.LoadPinOptions) error {
 		return err
 	}
 	for name, m := range byName(&p.maps) {
-		if *m, err = ebpf.LoadPinnedMap(filepath.Join(p.dir, name), opts); err != nil {
+		if *m, err = ebpf.LoadPinnedMap(filepath.Join(p.dir, pinOf(name)), opts); err != nil {
 			return fmt.Errorf("%w: open map %s: %w; gabion kernel remove clears it", ErrVersion, name, err)
 		}
 		want := spec.Maps[name]
@@ -203,7 +201,7 @@ func (p *programs) close() error {
 	return errors.Join(p.XDP.Close(), p.Jumbo.Close(), p.TC.Close(), p.Egress.Close(), p.Clock.Close())
 }
 
-func replacements(m *bpfMaps) map[string]*ebpf.Map {
+func replacements(m *planeMaps) map[string]*ebpf.Map {
 	out := map[string]*ebpf.Map{}
 	for name, p := range byName(m) {
 		out[name] = *p

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -37,7 +38,7 @@ type Plane struct {
 	log   *slog.Logger
 	clock Clock
 
-	maps       bpfMaps
+	maps       planeMaps
 	abi        bpfAbi        // what the maps were made for
 	xdp, tc    *ebpf.Program // both filter
 	jumbo      *ebpf.Program // xdp for interfaces with jumbo frames; nil where the kernel has no such thing
@@ -131,28 +132,29 @@ func (p *Plane) SetClass(class decision.Class, mode decision.Mode) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var c bpfClass
-	if err := p.maps.Classes.Lookup(uint32(class), &c); err != nil {
-		return fmt.Errorf("read class %d: %w", class, err)
-	}
-	c.Mode = uint32(mode)
-	if err := p.maps.Classes.Put(uint32(class), &c); err != nil {
-		return fmt.Errorf("set class %d: %w", class, err)
-	}
+	at := &p.tables.control.words[classWords+int(class)]
+	origin := atomic.LoadUint64(at) >> 32
+	atomic.StoreUint64(at, origin<<32|uint64(mode))
 	return nil
 }
 
 // ClassModes returns the mode of every class.
 func (p *Plane) ClassModes() ([decision.Classes]decision.Mode, error) {
 	var modes [decision.Classes]decision.Mode
-	for i := range modes {
-		var c bpfClass
-		if err := p.maps.Classes.Lookup(uint32(i), &c); err != nil {
-			return modes, fmt.Errorf("read class %d: %w", i, err)
-		}
+	control, err := p.readControl()
+	for i, c := range control.Class {
 		modes[i] = decision.Mode(c.Mode)
 	}
-	return modes, nil
+	return modes, err
+}
+
+// readControl reads how tables and classes are treated now. It is not by memory: a handle for reading only
+// cannot be mapped to be shared.
+func (p *Plane) readControl() (control bpfControl, err error) {
+	if err := p.maps.Control.Lookup(uint32(0), &control); err != nil {
+		return control, fmt.Errorf("read the view of the tables: %w", err)
+	}
+	return control, nil
 }
 
 func (p *Plane) writable() error {

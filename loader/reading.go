@@ -86,7 +86,7 @@ func (p *Plane) startReading() (moment, error) {
 	}
 	for i, f := range []*family{viewWord4: t.v4, viewWord6: t.v6} {
 		f.key = p.abi.HashKey
-		if err := errors.Join(p.followView(f, uint32(i)), f.nets.follow()); err != nil {
+		if err := errors.Join(p.followView(f, i), f.nets.follow()); err != nil {
 			return now, err
 		}
 	}
@@ -97,18 +97,19 @@ func (p *Plane) startReading() (moment, error) {
 const followTries = 100
 
 // followView opens the table that the writer shows.
-func (p *Plane) followView(f *family, key uint32) (err error) {
+func (p *Plane) followView(f *family, key int) error {
+	var tried error
 	for range followTries {
-		// Not by memory: a handle for reading only cannot be mapped to be shared.
-		var word uint64
-		if err := p.maps.Views.Lookup(key, &word); err != nil {
-			return fmt.Errorf("read view: %w", err)
+		control, err := p.readControl()
+		if err != nil {
+			return err
 		}
-		if err = f.follow(viewOf(word)); err == nil {
+		v := control.View[key]
+		if tried = f.follow(view{scale: v.Scale, half: v.Half, table: v.Table, flags: v.Flags, lines: v.Lines}); tried == nil {
 			return nil
 		}
 	}
-	return err
+	return tried
 }
 
 // errMoved says that a table went out of use while it was opened.

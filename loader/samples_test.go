@@ -268,7 +268,7 @@ func TestTheBudgetIsPerSecond(t *testing.T) {
 			t.Errorf("at %d ns: samples of %d, want %d of now", tt.now, got, tt.want)
 		}
 	}
-	p := Plane{maps: bpfMaps{Stats: b.Stats}}
+	p := Plane{maps: planeMaps{bpfMaps: bpfMaps{Stats: b.Stats}}}
 	if st := mustStats(t, &p); st.Samples != 6 || st.SamplesOverBudget != 19 {
 		t.Errorf("counted %d samples and %d over budget, want 6 and 19", st.Samples, st.SamplesOverBudget)
 	}
@@ -301,7 +301,7 @@ func TestSamplesWithoutRoomAreCounted(t *testing.T) {
 	mustSetClock(t, b.testbpfObjects, 1)
 	const packets = 100
 	got := len(b.drop(t, packets))
-	p := Plane{maps: bpfMaps{Stats: b.Stats}}
+	p := Plane{maps: planeMaps{bpfMaps: bpfMaps{Stats: b.Stats}}}
 	st := mustStats(t, &p)
 	if got == 0 || got == packets || int(st.Samples) != got || int(st.SamplesFull) != packets-got {
 		t.Errorf("%d of %d packets sampled; counted: %d samples, %d without room", got, packets, st.Samples, st.SamplesFull)

@@ -5,13 +5,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
+	"golang.org/x/sys/unix"
 
 	"gabion/loader/table"
+	"gabion/userspace/decision"
 )
 
 // flagFrags is BPF_F_XDP_HAS_FRAGS: the program takes packets of several buffers.
@@ -32,6 +35,7 @@ func newSpec(o Options) (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read embedded object: %w", err)
 	}
+	spec.Maps[mapControl].Flags |= unix.BPF_F_MMAPABLE
 	spec.Maps[bpfMapAny6].MaxEntries = 2 * any6Words(o.MaxBans)
 	if o.MaxAllows > 0 {
 		spec.Maps[bpfMapAllow4].MaxEntries = o.MaxAllows
@@ -51,7 +55,7 @@ func any6Words(maxBans uint32) uint32 {
 // abiOf says what a spec's maps look like to other versions.
 func abiOf(spec *ebpf.CollectionSpec) (bpfAbi, error) {
 	abi := bpfAbi{
-		Classes:   spec.Maps[bpfMapClasses].MaxEntries,
+		Classes:   decision.Classes,
 		MaxBans:   spec.Maps[bpfMapBans4].MaxEntries,
 		MaxAllows: spec.Maps[bpfMapAllow4].MaxEntries,
 		Any6Words: spec.Maps[bpfMapAny6].MaxEntries / 2,
@@ -146,14 +150,35 @@ func loadJumbo(spec *ebpf.CollectionSpec, o *ebpf.CollectionOptions) (*ebpf.Prog
 	return one.XDP, nil
 }
 
-// byName returns the maps under the names they have in C, which are also those of their pins.
-func byName(m *bpfMaps) map[string]**ebpf.Map {
+// planeMaps are all maps: those that are declared as such in C, and the one that is variables.
+type planeMaps struct {
+	bpfMaps
+	Control *ebpf.Map `ebpf:".data.control"`
+}
+
+// mapControl is the name of the map of variables, which in C is that of a section.
+const mapControl = ".data.control"
+
+// Words of the map of variables (struct control).
+const (
+	viewWord4  = 0
+	viewWord6  = 1
+	classWords = 2 // the first
+)
+
+func (m *planeMaps) Close() error { return errors.Join(m.bpfMaps.Close(), m.Control.Close()) }
+
+// pinOf is the name of a map's pin: bpffs has no dots.
+func pinOf(name string) string { return strings.TrimPrefix(name, ".data.") }
+
+// byName returns the maps under the names they have in C, from which pinOf makes those of their pins.
+func byName(m *planeMaps) map[string]**ebpf.Map {
 	return map[string]**ebpf.Map{
-		bpfMapViews: &m.Views, bpfMapAny4: &m.Any4, bpfMapAny6: &m.Any6, bpfMapCidrBits4: &m.CidrBits4,
+		mapControl: &m.Control, bpfMapAny4: &m.Any4, bpfMapAny6: &m.Any6, bpfMapCidrBits4: &m.CidrBits4,
 		bpfMapHosts4: &m.Hosts4, bpfMapHosts6: &m.Hosts6, bpfMapNets4: &m.Nets4, bpfMapAllowBits: &m.AllowBits,
 		bpfMapAbi: &m.Abi, bpfMapAllow4: &m.Allow4, bpfMapAllow6: &m.Allow6,
 		bpfMapBans4: &m.Bans4, bpfMapBans6: &m.Bans6, bpfMapBudgets: &m.Budgets,
-		bpfMapClaims: &m.Claims, bpfMapClasses: &m.Classes, bpfMapConns: &m.Conns,
+		bpfMapClaims: &m.Claims, bpfMapConns: &m.Conns,
 		bpfMapEvents: &m.Events, bpfMapMeters: &m.Meters, bpfMapStats: &m.Stats,
 		bpfMapMeterView: &m.MeterView, bpfMapMeterCounts: &m.MeterCounts, bpfMapMeterSlots: &m.MeterSlots,
 		bpfMapSketches: &m.Sketches, bpfMapProven: &m.Proven, bpfMapLooks: &m.Looks,
@@ -184,7 +209,7 @@ func (p *Plane) Bind(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
 		if !ok {
 			continue
 		}
-		want.MaxEntries = (*m).MaxEntries()
+		want.MaxEntries, want.Flags = (*m).MaxEntries(), (*m).Flags()
 		out[name] = *m
 	}
 	return out, nil

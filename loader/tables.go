@@ -12,15 +12,9 @@ import (
 
 // tables is the memory that the ban lookup reads, mapped, and the families that write it.
 type tables struct {
-	views, any4, any6, cidr4, allow memory
-	v4, v6                          *family
+	control, any4, any6, cidr4, allow memory
+	v4, v6                            *family
 }
-
-// Words of the map views.
-const (
-	viewWord4 = 0
-	viewWord6 = 1
-)
 
 // openTables maps the ban tables and makes them ready for writing. What is in them stays in force all
 // the time. It makes good what a writer left that died in the middle: the marks in front are made
@@ -28,7 +22,7 @@ const (
 func (p *Plane) openTables() error {
 	t := &p.tables
 	for m, mem := range map[*ebpf.Map]*memory{
-		p.maps.Views: &t.views, p.maps.Any4: &t.any4, p.maps.Any6: &t.any6,
+		p.maps.Control: &t.control, p.maps.Any4: &t.any4, p.maps.Any6: &t.any6,
 		p.maps.CidrBits4: &t.cidr4, p.maps.AllowBits: &t.allow,
 	} {
 		var err error
@@ -47,12 +41,12 @@ func (p *Plane) openTables() error {
 	}
 	t.v4 = &family{
 		bits: 32, kind: kind4(p.firstLines), row: row{p.maps.Hosts4, spec.Maps[bpfMapHosts4].InnerMap},
-		shown: &t.views.words[viewWord4], half: [2][]uint64{t.any4.words[:half4], t.any4.words[half4:]}, cidr: cidr,
+		shown: &t.control.words[viewWord4], half: [2][]uint64{t.any4.words[:half4], t.any4.words[half4:]}, cidr: cidr,
 		trie: lpm[bpfPrefix4]{p.maps.Bans4, key4, prefix4}, nets: newNets(spec.Maps[bpfMapNets4].InnerMap, p.maps.Nets4),
 	}
 	t.v6 = &family{
 		bits: 128, kind: kind6(p.firstLines), row: row{p.maps.Hosts6, spec.Maps[bpfMapHosts6].InnerMap},
-		shown: &t.views.words[viewWord6], half: [2][]uint64{t.any6.words[:half6], t.any6.words[half6:]},
+		shown: &t.control.words[viewWord6], half: [2][]uint64{t.any6.words[:half6], t.any6.words[half6:]},
 		trie: lpm[bpfPrefix6]{p.maps.Bans6, key6, prefix6},
 	}
 	for _, f := range []*family{t.v4, t.v6} {
@@ -185,7 +179,7 @@ func (t *tables) close() error {
 			errs = append(errs, f.hosts.release(), f.nets.close())
 		}
 	}
-	for _, m := range []*memory{&t.views, &t.any4, &t.any6, &t.cidr4, &t.allow} {
+	for _, m := range []*memory{&t.control, &t.any4, &t.any6, &t.cidr4, &t.allow} {
 		errs = append(errs, m.unmap())
 	}
 	return errors.Join(errs...)

@@ -243,11 +243,10 @@ func TestBPFToolSeesNamedFields(t *testing.T) {
 		"bans6":   {"prefixlen", "addr", "expiry", "decision_id", "hits", "class"},
 		"allow4":  {"prefixlen", "hits", "reason"},
 		"allow6":  {"prefixlen", "hits", "reason"},
-		"classes": {"mode", "origin"},
 		"stats":   {"received", "dropped_v4", "events_over_budget"},
 		"meters":  {"name", "limit", "window_ns"},
 		"abi":     {"version", "max_bans", "hz", "tick_shift"},
-		"views":   {"scale", "half", "table", "flags"},
+		"control": {"scale", "half", "table", "flags", "lines", "mode", "origin"},
 	} {
 		out, err := exec.Command("bpftool", "map", "dump", "pinned", filepath.Join(dir, name)).CombinedOutput()
 		if err != nil {
@@ -266,7 +265,7 @@ func TestNamesAreShortEnoughForBPFTool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var maps bpfMaps
+	var maps planeMaps
 	known := byName(&maps)
 	for name := range spec.Maps {
 		if name == ".rodata" || name == ".bss" {

@@ -27,7 +27,6 @@ const (
 	gabionMapBudgets        = "budgets"
 	gabionMapCidrBits4      = "cidr_bits4"
 	gabionMapClaims         = "claims"
-	gabionMapClasses        = "classes"
 	gabionMapConns          = "conns"
 	gabionMapEvents         = "events"
 	gabionMapHosts4         = "hosts4"
@@ -46,11 +45,11 @@ const (
 	gabionMapSketches       = "sketches"
 	gabionMapStats          = "stats"
 	gabionMapSuspects       = "suspects"
-	gabionMapViews          = "views"
 	gabionProgLookupGabion4 = "lookup_gabion4"
 	gabionProgLookupGabion6 = "lookup_gabion6"
 	gabionProgReceiveGabion = "receive_gabion"
 	gabionVarAny6Words      = "any6_words"
+	gabionVarControl        = "control"
 	gabionVarEventsBudget   = "events_budget"
 	gabionVarHashKey        = "hash_key"
 	gabionVarLine4Type      = "line4_type"
@@ -124,7 +123,6 @@ type gabionMapSpecs struct {
 	Budgets     *ebpf.MapSpec `ebpf:"budgets"`
 	CidrBits4   *ebpf.MapSpec `ebpf:"cidr_bits4"`
 	Claims      *ebpf.MapSpec `ebpf:"claims"`
-	Classes     *ebpf.MapSpec `ebpf:"classes"`
 	Conns       *ebpf.MapSpec `ebpf:"conns"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Hosts4      *ebpf.MapSpec `ebpf:"hosts4"`
@@ -143,7 +141,6 @@ type gabionMapSpecs struct {
 	Sketches    *ebpf.MapSpec `ebpf:"sketches"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
 	Suspects    *ebpf.MapSpec `ebpf:"suspects"`
-	Views       *ebpf.MapSpec `ebpf:"views"`
 }
 
 // gabionVariableSpecs contains global variables before they are loaded into the kernel.
@@ -151,6 +148,7 @@ type gabionMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type gabionVariableSpecs struct {
 	Any6Words      *ebpf.VariableSpec `ebpf:"any6_words"`
+	Control        *ebpf.VariableSpec `ebpf:"control"`
 	EventsBudget   *ebpf.VariableSpec `ebpf:"events_budget"`
 	HashKey        *ebpf.VariableSpec `ebpf:"hash_key"`
 	Line4Type      *ebpf.VariableSpec `ebpf:"line4_type"`
@@ -193,7 +191,6 @@ type gabionMaps struct {
 	Budgets     *ebpf.Map `ebpf:"budgets"`
 	CidrBits4   *ebpf.Map `ebpf:"cidr_bits4"`
 	Claims      *ebpf.Map `ebpf:"claims"`
-	Classes     *ebpf.Map `ebpf:"classes"`
 	Conns       *ebpf.Map `ebpf:"conns"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Hosts4      *ebpf.Map `ebpf:"hosts4"`
@@ -212,7 +209,6 @@ type gabionMaps struct {
 	Sketches    *ebpf.Map `ebpf:"sketches"`
 	Stats       *ebpf.Map `ebpf:"stats"`
 	Suspects    *ebpf.Map `ebpf:"suspects"`
-	Views       *ebpf.Map `ebpf:"views"`
 }
 
 func (m *gabionMaps) Close() error {
@@ -228,7 +224,6 @@ func (m *gabionMaps) Close() error {
 		m.Budgets,
 		m.CidrBits4,
 		m.Claims,
-		m.Classes,
 		m.Conns,
 		m.Events,
 		m.Hosts4,
@@ -247,7 +242,6 @@ func (m *gabionMaps) Close() error {
 		m.Sketches,
 		m.Stats,
 		m.Suspects,
-		m.Views,
 	)
 }
 
@@ -256,6 +250,7 @@ func (m *gabionMaps) Close() error {
 // It can be passed to loadGabionObjects or ebpf.CollectionSpec.LoadAndAssign.
 type gabionVariables struct {
 	Any6Words      *ebpf.Variable `ebpf:"any6_words"`
+	Control        *ebpf.Variable `ebpf:"control"`
 	EventsBudget   *ebpf.Variable `ebpf:"events_budget"`
 	HashKey        *ebpf.Variable `ebpf:"hash_key"`
 	Line4Type      *ebpf.Variable `ebpf:"line4_type"`

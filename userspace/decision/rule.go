@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Class groups kernel entries whose treatment is switched together (kernel map "classes").
+// Class groups kernel entries whose treatment is switched together (kernel map "control").
 type Class uint8
 
 // Classes with a fixed meaning. Imported lists get the numbers from ClassFirstList on.
