@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The bitmaps in front of the tables: a clear bit says that there is no entry for an address. */
+/* The filters in front of the tables: of most addresses they say that there is no entry. */
 #ifndef BITMAP_H
 #define BITMAP_H
 
@@ -52,9 +52,11 @@ static __always_inline int is_set(void *bitmap, __u32 word, __u32 bit)
 
 static __always_inline int marked4(__u32 addr, struct view view)
 {
-	__u32 cell = addr >> view.scale;
+	__u32 word = (view.half & 1) * ANY4 + (addr >> (32 - view.scale));
+	__u32 place = addr >> (27 - view.scale) & 31, hashed = hash4_bit(addr);
+	__u64 *bits = bpf_map_lookup_elem(&any4, &word);
 
-	return is_set(&any4, (view.half & 1) * ALL_BITS + cell / WORD_BITS, cell);
+	return bits && *bits >> place & *bits >> 32 >> hashed & 1;
 }
 
 static __always_inline int may_hold6(__u64 item, struct view view)

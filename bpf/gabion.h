@@ -22,7 +22,7 @@
 
 #include "meter_abi.h"
 
-#define GABION_ABI 6
+#define GABION_ABI 7
 
 /* Sizes. Those marked "loader" are defaults that user space replaces when it creates the maps. */
 #define CLASSES	     16		   /* ban classes */
@@ -43,6 +43,7 @@
 #define RULES4	 4	   /* likewise */
 #define BLOCK4	 256	   /* leaves: one for each /24 of a /16 */
 #define ALL_BITS (1 << 18) /* words of a bitmap that has a bit for each IPv4 /24 */
+#define ANY4	 (1 << 18) /* words of one half of any4 */
 #define ANY6	 (1 << 18) /* loader: words of one half of any6 */
 
 /* From here on a counter of 32 bits is not raised: each CPU that has just seen less may add one. */
@@ -164,8 +165,7 @@ enum view_flag {
 /* How a family's tables are to be read. All of it changes with one 8-byte store, so that what is
  * read belongs together: a new bitmap, or a larger table, is filled first and then shown. */
 struct view {
-	__u8 scale;  /* IPv4: bits of an address that its bit in any4 leaves out. IPv6: log2 of the
-			words of any6 in use */
+	__u8 scale;  /* log2 of the words of any4 or any6 in use */
 	__u8 half;   /* of any4 or any6 that is in use: 0 or 1 */
 	__u8 table;  /* half of hosts4 or hosts6 that is in use: 0 or 1 */
 	__u8 flags;  /* enum view_flag */

@@ -18,6 +18,12 @@ static __always_inline __u64 hash4(__u32 addr)
 	return x * hash_key[1];
 }
 
+/* The bit of an address in the high half of its word of any4. */
+static __always_inline __u32 hash4_bit(__u32 addr)
+{
+	return (__u64)addr * hash_key[0] >> 59;
+}
+
 static __always_inline __u64 hash6(__u64 high, __u64 low)
 {
 	__u64 x = high * hash_key[0] + low * hash_key[1];

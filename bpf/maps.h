@@ -17,16 +17,18 @@
  * packet needs this. Written by the loader; read per packet, the classes for banned ones. */
 struct control control SEC(".data.control") __attribute__((aligned(8)));
 
-/* A bit for each part of the IPv4 space, set when a ban touches the part: the only thing that the
- * packets of most clean sources look at. key: word -> value: 64 bits. The parts are so small that
- * there are 16 to 32 for each ban, down to a /24. Two halves: a new size is filled in the one that
- * is not in use. Written by the loader. */
+/* A filter in front of the IPv4 tables, the only thing that the packets of most clean sources look
+ * at. The highest bits of an address name a word; an address that is banned has two bits in it, one
+ * of the low half by its next five bits, one of the high half by a hash. A prefix has all bits of
+ * the high half in its words. There are 16 to 32 bits for each ban as far as there is room. Two
+ * halves: a new size is filled in the one that is not in use. key: word -> value: 64 bits. Written
+ * by the loader. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, __u64);
-	__uint(max_entries, 2 * ALL_BITS);
+	__uint(max_entries, 2 * ANY4);
 } any4 SEC(".maps");
 
 /* A bit for each /24, set when an entry of bans4 touches it. Written by the loader, read for

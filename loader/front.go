@@ -23,20 +23,23 @@ type front interface {
 	scale() uint8
 }
 
-// front4 has a bit for each part of the address space.
+// front4 knows each address, and networks by their place.
 type front4 struct {
-	*table.Cells
-	shift uint8
+	*table.Filter4
+	log2 int
 }
 
-func newFront4(half []uint64, n int) (front, error) {
-	shift := table.ShiftFor(n)
-	cells, err := table.NewCells(half, shift)
+func newFront4(half []uint64, n int, key [2]uint64) (front, error) {
+	log2 := log2For4(n)
+	filter, err := table.NewFilter4(half, log2, key)
 	if err != nil {
 		return nil, err
 	}
-	cells.Reset()
-	return &front4{Cells: cells, shift: shift}, nil
+	return &front4{Filter4: filter, log2: log2}, nil
+}
+
+func log2For4(n int) int {
+	return table.BloomLog2For(n, table.MinFilterLog2, table.MaxFilterLog2)
 }
 
 func (f *front4) touch(a netip.Addr) uint64 { return f.Touch(table.Key4Of(a)) }
@@ -60,12 +63,12 @@ func (f *front4) marking(n int) (mark func(netip.Addr), done func()) {
 }
 
 func (f *front4) remove(p netip.Prefix) { f.Remove(range4(p)) }
-func (f *front4) scale() uint8          { return f.shift }
+func (f *front4) scale() uint8          { return uint8(f.log2) }
 
 // worn allows for a quarter of the entries, so that a set that stays at one size does not go to and fro.
 func (f *front4) worn(n int) bool {
-	want := table.ShiftFor(n)
-	return want < f.shift || want > f.shift+2
+	want := log2For4(n)
+	return want > f.log2 || want < f.log2-2
 }
 
 // range4 returns the first and the last address of a prefix.

@@ -114,7 +114,7 @@ func (f *family) newTables(hosts, all int) (*rebuilt, error) {
 
 func (f *family) newFront(half []uint64, n int) (front, error) {
 	if f.bits == 32 {
-		return newFront4(half, n)
+		return newFront4(half, n, f.key)
 	}
 	return newFront6(half, n, f.key)
 }

@@ -30,15 +30,8 @@ func CellWords(shift uint8) int {
 	return 1 << (32 - shift) / 64
 }
 
-// ShiftFor is the shift for n entries: 16 to 32 cells for each as far as MinShift and MaxShift allow,
-// so that few addresses share a cell with a banned one, and the bitmap is no larger than that takes.
-func ShiftFor(n int) uint8 {
-	n = min(max(n, 1), 1<<(32-MinShift)/16)
-	return uint8(min(max(32-log2Ceil(16*n), MinShift), MaxShift))
-}
-
 // NewCells makes a bitmap in words, which holds CellWords(shift) or more of them. It leaves the bits
-// as they are and counts nothing: Reset clears them all, Trim those that nothing was added for.
+// as they are and counts nothing: Trim clears those that nothing was added for.
 func NewCells(words []uint64, shift uint8) (*Cells, error) {
 	if shift < MinShift || shift > MaxShift {
 		return nil, fmt.Errorf("make address bitmap: shift %d: use %d to %d", shift, MinShift, MaxShift)
@@ -114,20 +107,6 @@ func (c *Cells) Trim() {
 		}
 		c.update(word, 0, gone)
 	}
-}
-
-// Reset clears every bit and count.
-func (c *Cells) Reset() {
-	for word := range c.words {
-		c.update(word, 0, math.MaxUint64)
-	}
-	clear(c.counts)
-}
-
-// Touch reads the memory that Add and Remove change for an address, and returns something of it.
-func (c *Cells) Touch(addr uint32) uint64 {
-	cell := addr >> c.shift
-	return atomic.LoadUint64(&c.words[cell/64]) + uint64(c.counts[cell])
 }
 
 // Has says whether the bit of the address is set.

@@ -4,8 +4,9 @@
 //	Hosts4  IPv4 addresses, five to a 64-byte line
 //	Hosts6  IPv6 addresses, two to a line
 //	Nets4   IPv4 networks: for each /24, the longest one that covers it
-//	Cells   one bit for each 2^shift IPv4 addresses: clear means that nothing there is banned
-//	Bloom   the same for IPv6 networks: approximately, and without taking out
+//	Filter4 says of most IPv4 addresses that they are in no entry
+//	Bloom   the same for IPv6 networks, without taking out
+//	Cells   one bit for each 2^shift IPv4 addresses: clear means that no entry touches them
 //
 // Each has one writer at a time, which the caller sees to, and any number of readers in the kernel,
 // which take no lock. What they read is therefore written in atomic stores of whole words, in such
