@@ -2,7 +2,7 @@
 /*
  * The ban lookup: is the source of a packet banned, and what is done about it.
  *
- *   any-bitmap bit clear?      -> clean: no clock, no table, no trie, no allow lookup
+ *   not in the filter?         -> clean: no clock, no table, no trie, no allow lookup
  *   host table                 -> a ban of just this address
  *   prefix bit set?  -> trie   -> bans of prefixes, and of hosts that found no slot in the table
  *   many IPv4 prefixes         -> first their table, which spares a banned source the trie

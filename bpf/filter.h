@@ -118,9 +118,9 @@ static __always_inline int outcome_of(enum judgement judgement, const struct rul
 	return O_DROPPED | by->class << OUTCOME_BITS;
 }
 
-/* Judges an IPv4 source, in host order, that the bitmap does not clear, by the given view. A
- * function of its own, with numbers for arguments, is verified once instead of with everything that
- * may come before it. */
+/* Judges an IPv4 source, in host order, that the filter in front does not clear, by the given view.
+ * A function of its own, with numbers for arguments, is verified once instead of with everything
+ * that may come before it. */
 __noinline int inspect4(__u32 addr, __u64 jiffies, __u64 raw_view)
 {
 	struct view view = view_of(raw_view);

@@ -85,7 +85,7 @@ struct prefix6 {
 
 /* A banned prefix. An entry of all zeros, as typed into bpftool by hand, is valid: class 0, no end.
  * What is put in, changed or taken out by hand is in force at the latest with the daemon's next
- * reconcile, which brings the bitmaps and the prefix table in line.
+ * reconcile, which brings the filters and the prefix table in line.
  */
 struct ban {
 	__u64 expiry;	   /* ticks; the ban holds while now < expiry. 0: no end */
@@ -163,7 +163,7 @@ enum view_flag {
 };
 
 /* How a family's tables are to be read. All of it changes with one 8-byte store, so that what is
- * read belongs together: a new bitmap, or a larger table, is filled first and then shown. */
+ * read belongs together: a new filter, or a larger table, is filled first and then shown. */
 struct view {
 	__u8 scale;  /* log2 of the words of any4 or any6 in use */
 	__u8 half;   /* of any4 or any6 that is in use: 0 or 1 */

@@ -92,7 +92,7 @@ struct {
 } hosts6 SEC(".maps");
 
 /* Banned prefixes, longest match first, and hosts that found no slot. key: prefix -> value: ban.
- * Written by the loader, the hits by the kernel; read for sources that the bitmaps do not clear.
+ * Written by the loader, the hits by the kernel; read for sources that the filters do not clear.
  * Full: the loader reports which bans are not in force; the packet path is unaffected. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);

@@ -14,7 +14,7 @@ import (
 
 // Putting a long list into the tables is waiting for memory, unless it is done in the order of that
 // memory. So the hosts of a list are first spread over parts: by their hash for the host table, and by
-// their address for the bitmap in front. What the hosts of one part change fits into a processor's
+// their address for the filter in front. What the hosts of one part change fits into a processor's
 // cache, and so do the ends of all parts while they grow.
 const parts = 512
 

@@ -46,7 +46,7 @@ func (m *memory) unmap() error {
 
 // view is how a family's tables are to be read (struct view in bpf/gabion.h).
 type view struct {
-	scale uint8 // of the bitmap in front
+	scale uint8 // log2 of the words of the filter in front
 	half  uint8 // of that, which is in use
 	table uint8 // half of the row that is in use
 	flags uint8

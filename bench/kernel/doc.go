@@ -4,14 +4,15 @@
 // # Lookup
 //
 // A program runs a lookup in a loop over sources it makes up as it goes (package traffic); each
-// answer goes into the choice of the next source, so no two lookups overlap. The time of a loop
-// that only makes sources, run right before, is subtracted. The layouts:
+// answer goes into the choice of the next source, so that two lookups overlap only as far as the
+// processor foresees the answer, which it does for all layouts alike. The time of a loop that only
+// makes sources, run right before, is subtracted. All layouts answer one question, whether a ban of the
+// source is in force; what follows for a packet, the allow check and the counters, is part of what
+// receiving costs. The layouts:
 //
-//   - gabion: inspect_source() of bpf/filter.h as it is shipped, on tables that a loader.Plane has
-//     filled: bitmap, hosts, networks, class, expiry and, for a source that is banned, the allow
-//     check (nobody is allowed here) and the count of its packets;
-//   - lpm: one LPM trie of hosts and networks, and a comparison of the end with jiffies. No class, no
-//     allow check, nothing counted;
+//   - gabion: the lookup of bpf/bans.h as it is shipped, on tables that a loader.Plane has filled:
+//     filter, hosts, networks, class and end;
+//   - lpm: one LPM trie of hosts and networks, and a comparison of the end with jiffies, no class;
 //   - hash_lpm: a preallocated hash table of hosts, on a miss an LPM trie of networks, likewise.
 //
 // All of them hold traffic.Networks networks beside the hosts.

@@ -62,7 +62,8 @@ func (m machine) run(ctx context.Context, s *session) error {
 
 // accelerator returns qemu's options for the fastest way to run a kernel here. /dev/kvm alone says
 // little: only with one of the two modules that use the processor's own means does it run a kernel
-// that is not made for it.
+// that is not made for it. Emulated CPUs take turns in one thread: kernels patch their own code while
+// another CPU runs it (text_poke), which emulation in several threads does not get right at all times.
 func accelerator(kvm, modules string) []string {
 	for _, name := range []string{"kvm_intel", "kvm_amd"} {
 		if _, err := os.Stat(modules + "/" + name); err != nil {
@@ -75,7 +76,7 @@ func accelerator(kvm, modules string) []string {
 		f.Close()
 		return []string{"-accel", "kvm", "-cpu", "host"}
 	}
-	return []string{"-accel", "tcg,thread=multi"}
+	return []string{"-accel", "tcg,thread=single"}
 }
 
 // complains says whether in a line a kernel says that something in it is wrong.

@@ -157,9 +157,9 @@ func TestKVMIsUsedOnlyWhereItRunsAnyKernel(t *testing.T) {
 	mustWrite(t, filepath.Join(dir, "modules/kvm_pvm/refcnt"), "")
 	mustWrite(t, filepath.Join(dir, "intel/kvm_intel/refcnt"), "")
 	for _, tt := range []struct{ kvm, modules, want string }{
-		{kvm, "modules", "tcg,thread=multi"},
+		{kvm, "modules", "tcg,thread=single"},
 		{kvm, "intel", "kvm"},
-		{filepath.Join(dir, "none"), "intel", "tcg,thread=multi"},
+		{filepath.Join(dir, "none"), "intel", "tcg,thread=single"},
 	} {
 		if got := accelerator(tt.kvm, filepath.Join(dir, tt.modules)); !slices.Contains(got, tt.want) {
 			t.Errorf("with %s and %s: %v, want %s", tt.kvm, tt.modules, got, tt.want)

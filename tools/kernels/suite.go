@@ -28,11 +28,12 @@ var allTested = []tested{
 	{pkg: "loader/doctor"},
 	{pkg: "userspace/daemon/links"},
 	{pkg: "userspace/enforce"},
+	{pkg: "userspace/sockets"},
 }
 
 // wantedModules is what those tests use that a kernel may have as modules. What these need in turn
 // they say themselves.
-var wantedModules = []string{"veth", "dummy", "8021q", "bonding", "sch_ingress", "cls_bpf", "act_bpf"}
+var wantedModules = []string{"veth", "dummy", "8021q", "bonding", "sch_ingress", "cls_bpf", "act_bpf", "tcp_diag"}
 
 // suite is the built test binaries.
 type suite struct {

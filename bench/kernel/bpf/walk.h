@@ -15,7 +15,8 @@ struct walk {
 
 typedef long (*step_fn)(__u32 round, struct walk *walk);
 
-/* Counts an answer. The next source waits for it, so that no two lookups overlap. */
+/* Counts an answer. The next source depends on it, so that two lookups overlap only as far as the
+ * processor foresees what it is. */
 static __always_inline void answer(struct walk *walk, __u64 found)
 {
 	walk->found += found;
