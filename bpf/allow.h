@@ -7,7 +7,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "bitmap.h"
+#include "front.h"
 #include "gabion.h"
 #include "maps.h"
 #include "packet.h"

@@ -16,7 +16,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "bitmap.h"
+#include "front.h"
 #include "gabion.h"
 #include "hosts.h"
 #include "maps.h"

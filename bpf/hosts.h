@@ -5,7 +5,7 @@
 
 #include <bpf/bpf_helpers.h>
 
-#include "bitmap.h"
+#include "front.h"
 #include "gabion.h"
 #include "hash.h"
 #include "maps.h"

@@ -62,7 +62,7 @@ struct net4 *net4_type __attribute__((unused));
  * call (array_map_gen_lookup in kernel/bpf/arraymap.c). key: half * CHUNKS + line / CHUNK -> value:
  * map, whose keys are line % CHUNK. A table of less than CHUNK lines uses the first of its map.
  * Written by the loader, the hits by the kernel. Full: the loader fills a larger one in the other
- * half and shows it in views; a host that finds no slot within PROBES goes to the trie. */
+ * half and shows it in control; a host that finds no slot within PROBES goes to the trie. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__type(key, __u32);

@@ -9,6 +9,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"gabion/loader/table"
 )
 
 // chunks is the memory of a host table: a row of maps of one size, here in one piece. The kernel inlines
@@ -45,69 +47,94 @@ func (r row) round(lines int) int {
 
 // make makes chunks for so many lines, all zero, that the kernel does not know of yet.
 func (r row) make(lines int) (*chunks, error) {
-	c := &chunks{}
-	for n := 0; n < lines; n += int(r.spec.MaxEntries) {
+	c, err := newChunks(lines, r.spec.MaxEntries, r.spec.ValueSize)
+	if err != nil {
+		return nil, err
+	}
+	for i := range c.count {
 		m, err := ebpf.NewMap(r.spec)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("make a host table of %d lines: %w", lines, err), c.close())
 		}
 		c.maps = append(c.maps, m)
-	}
-	if err := c.mapAll(false); err != nil {
-		return nil, errors.Join(err, c.close())
+		if err := c.mapChunk(i, m, unix.PROT_READ|unix.PROT_WRITE); err != nil {
+			return nil, errors.Join(err, c.close())
+		}
 	}
 	return c, nil
 }
 
 // open takes the chunks of so many lines that are in place in a half.
 func (r row) open(half uint8, lines int, readOnly bool) (*chunks, error) {
-	c := &chunks{}
-	for n := 0; n < lines; {
-		var m *ebpf.Map
-		if err := r.outer.Lookup(r.key(half, len(c.maps)), &m); err != nil {
-			return nil, errors.Join(fmt.Errorf("open the host table: %w", err), c.close())
-		}
-		c.maps = append(c.maps, m)
-		n += int(m.MaxEntries())
+	if lines < table.MinLines {
+		return nil, fmt.Errorf("open the host table: it is said to have %d lines", lines)
 	}
-	err := c.mapAll(readOnly)
-	return c, errors.Join(err, c.keepFirst())
-}
-
-// mapAll maps the chunks one after the other.
-func (c *chunks) mapAll(readOnly bool) error {
-	c.count = len(c.maps)
-	each := int(c.maps[0].MaxEntries()) * int(c.maps[0].ValueSize()) // whole pages
-	whole := uintptr(each * c.count)
-	at, err := unix.MmapPtr(-1, 0, nil, whole, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
-	if err != nil {
-		return fmt.Errorf("find room for a host table: %w", err)
-	}
-	c.words = unsafe.Slice((*uint64)(at), whole/8)
 	prot := unix.PROT_READ
 	if !readOnly {
 		prot |= unix.PROT_WRITE
 	}
-	for i, m := range c.maps {
-		_, err := unix.MmapPtr(m.FD(), 0, unsafe.Add(at, i*each), uintptr(each), prot, unix.MAP_SHARED|unix.MAP_FIXED)
+	var c *chunks
+	for i := 0; c == nil || i < c.count; i++ {
+		var m *ebpf.Map
+		err := r.outer.Lookup(r.key(half, i), &m)
 		if err != nil {
-			return fmt.Errorf("map memory of %s: %w", m, err)
+			return nil, errors.Join(fmt.Errorf("open the host table: %w", err), c.close())
 		}
+		if c == nil {
+			if c, err = newChunks(lines, m.MaxEntries(), m.ValueSize()); err != nil {
+				return nil, errors.Join(err, m.Close())
+			}
+		}
+		c.maps = append(c.maps, m)
+		if err := errors.Join(c.mapChunk(i, m, prot), c.keepFirst()); err != nil {
+			return nil, errors.Join(err, c.close())
+		}
+	}
+	return c, nil
+}
+
+// newChunks finds room for the memory of so many lines.
+func newChunks(lines int, linesEach, lineSize uint32) (*chunks, error) {
+	c := &chunks{count: (lines + int(linesEach) - 1) / int(linesEach)}
+	whole := uintptr(c.count) * uintptr(linesEach) * uintptr(lineSize)
+	at, err := unix.MmapPtr(-1, 0, nil, whole, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return nil, fmt.Errorf("find room for a host table: %w", err)
+	}
+	c.words = unsafe.Slice((*uint64)(at), whole/8)
+	return c, nil
+}
+
+// mapChunk maps a chunk, which is of whole pages, in its place.
+func (c *chunks) mapChunk(i int, m *ebpf.Map, prot int) error {
+	each := len(c.words) / c.count
+	at := unsafe.Pointer(&c.words[i*each])
+	if _, err := unix.MmapPtr(m.FD(), 0, at, uintptr(8*each), prot, unix.MAP_SHARED|unix.MAP_FIXED); err != nil {
+		return fmt.Errorf("map memory of %s: %w", m, err)
 	}
 	return nil
 }
 
-// place puts the chunks in place in a half that no packet looks at.
+// place puts the chunks in place in a half that no packet looks at. Each update waits for packets, and
+// before Linux 6.8 one of many keys does so for each, so that some wait together.
 func (c *chunks) place(r row, half uint8) error {
 	keys, fds := make([]uint32, c.count), make([]uint32, c.count)
 	for i, m := range c.maps {
 		keys[i], fds[i] = r.key(half, i), uint32(m.FD())
 	}
-	// A batch waits for packets once at most, single updates each time.
-	_, err := r.outer.BatchUpdate(keys, fds, nil)
-	if errors.Is(err, ebpf.ErrNotSupported) { // before Linux 5.19
-		err = concurrently(c.count, func(i int) error { return r.outer.Put(keys[i], c.maps[i]) })
-	}
+	err := concurrently(min(waiters, c.count), func(i int) error {
+		from, to := i*c.count/min(waiters, c.count), (i+1)*c.count/min(waiters, c.count)
+		_, err := r.outer.BatchUpdate(keys[from:to], fds[from:to], nil)
+		if !errors.Is(err, ebpf.ErrNotSupported) {
+			return err
+		}
+		for ; from < to; from++ { // before Linux 5.19
+			if err := r.outer.Put(keys[from], c.maps[from]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("put a host table in place: %w", err)
 	}
@@ -135,6 +162,9 @@ func (c *chunks) keepFirst() error {
 
 // close gives up the memory, at which nobody may look after that, and all handles.
 func (c *chunks) close() error {
+	if c == nil {
+		return nil
+	}
 	var errs []error
 	if c.words != nil {
 		at := unsafe.Pointer(unsafe.SliceData(c.words))
@@ -150,28 +180,46 @@ func (c *chunks) close() error {
 	return errors.Join(errs...)
 }
 
-// vacate gives back the chunks of a half from one to before another, of which some may be there. Each
-// removal waits for packets, so they wait together.
-func (r row) vacate(half uint8, from, to int) error {
-	var there []uint32
-	for i := from; i < to; i++ {
+// there returns which chunks of a half are in place, from one on.
+func (r row) there(half uint8, from int) (chunks []int, err error) {
+	for i := from; i < int(r.outer.MaxEntries()/2); i++ {
 		var m *ebpf.Map
 		switch err := r.outer.Lookup(r.key(half, i), &m); {
 		case errors.Is(err, ebpf.ErrKeyNotExist):
-			continue
 		case err != nil:
-			return fmt.Errorf("look for an old host table: %w", err)
-		}
-		there = append(there, r.key(half, i))
-		if err := m.Close(); err != nil {
-			return err
+			return chunks, fmt.Errorf("look for an old host table: %w", err)
+		default:
+			chunks = append(chunks, i)
+			if err := m.Close(); err != nil {
+				return chunks, err
+			}
 		}
 	}
-	err := concurrently(len(there), func(i int) error { return r.outer.Delete(there[i]) })
+	return chunks, nil
+}
+
+// vacate gives back chunks of a half, of which some may be gone. Each removal waits for packets, so they
+// wait together.
+func (r row) vacate(half uint8, chunks []int) error {
+	err := concurrently(len(chunks), func(i int) error {
+		err := r.outer.Delete(r.key(half, chunks[i]))
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("give an old host table back: %w", err)
 	}
 	return nil
+}
+
+// between returns the numbers from one to before another.
+func between(from, to int) (out []int) {
+	for i := from; i < to; i++ {
+		out = append(out, i)
+	}
+	return out
 }
 
 // waiters is how many calls of concurrently run at once: each keeps a thread.

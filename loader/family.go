@@ -343,21 +343,20 @@ func (f *family) hostsWith(more int) int {
 	return f.hosts.size() + f.known.lengths[f.bits] + more
 }
 
-// crowded says whether so many more hosts fill more than 70 % of the table's slots. A new one is made for
-// 60 %, so that there is room for some more after a list.
+// crowded says whether the table is too small for so many more hosts. A new one is made larger than it
+// has to be, so that there is room for some more after a list.
 func (f *family) crowded(more int) bool {
-	return f.hostsWith(more) > f.hosts.slots()/10*7 && f.hosts.lines < f.row.most()
+	return f.hostsWith(more) > f.kind.room(f.hosts.lines) && f.hosts.lines < f.row.most()
 }
 
 // fit makes room for more hosts, or gives some back, when that is worth it.
 func (f *family) fit(more int) error {
 	more = max(more, f.planned-f.hosts.size())
 	n := f.hostsWith(more)
-	used := f.hosts.size() + f.hosts.tombstones()
 	switch {
 	case f.crowded(more) || 4*f.linesFor(n) <= f.hosts.lines:
 	case f.front.worn(f.size() + more):
-	case used > f.hosts.slots()/2 && f.hosts.tombstones() > f.hosts.slots()/16:
+	case f.hosts.tombstones() > f.hosts.lines/4: // who looks for what is not there goes too far
 	default:
 		return nil
 	}

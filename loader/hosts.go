@@ -64,8 +64,9 @@ type hostTable struct {
 
 // hostKind is what the tables of the two families do differently.
 type hostKind struct {
-	least   int             // lines of the smallest table
-	lines   func(n int) int // for n entries
+	least   int                 // lines of the smallest table
+	lines   func(n int) int     // for n entries
+	room    func(lines int) int // entries from which on it is crowded
 	hash    func(a netip.Addr, key [2]uint64) uint32
 	open    func(words []uint64, lines int, key [2]uint64) (hosts, error)
 	salvage func(words []uint64, lines int, key [2]uint64) (iter.Seq2[netip.Addr, table.Entry], error)
@@ -80,6 +81,7 @@ func kind4(least int) hostKind {
 	return hostKind{
 		least: least,
 		lines: table.Lines4,
+		room:  table.Room4,
 		hash:  func(a netip.Addr, key [2]uint64) uint32 { return table.Hash4(table.Key4Of(a), key) },
 		open: func(words []uint64, lines int, key [2]uint64) (hosts, error) {
 			t, err := table.NewHosts4(words, lines, key)
@@ -97,6 +99,7 @@ func kind6(least int) hostKind {
 	return hostKind{
 		least: 2 * least,
 		lines: table.Lines6,
+		room:  table.Room6,
 		hash:  func(a netip.Addr, key [2]uint64) uint32 { return table.Hash6(table.Key6Of(a), key) },
 		open: func(words []uint64, lines int, key [2]uint64) (hosts, error) {
 			t, err := table.NewHosts6(words, lines, key)

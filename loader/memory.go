@@ -67,7 +67,7 @@ func (v view) word() uint64 {
 
 func viewOf(word uint64) view {
 	return view{
-		scale: uint8(word), half: uint8(word >> 8), table: uint8(word >> 16), flags: uint8(word >> 24), lines: uint32(word >> 32),
+		scale: uint8(word), half: uint8(word >> 8), table: uint8(word>>16) & 1, flags: uint8(word >> 24), lines: uint32(word >> 32),
 	}
 }
 

@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -96,47 +95,54 @@ func (p *Plane) startReading() (moment, error) {
 // followTries is how often a reader looks for the table in use, which may be gone when it has found it.
 const followTries = 100
 
-// followView opens the table that the writer shows.
-func (p *Plane) followView(f *family, key int) error {
-	var tried error
-	for range followTries {
-		control, err := p.readControl()
-		if err != nil {
-			return err
-		}
-		v := control.View[key]
-		if tried = f.follow(view{scale: v.Scale, half: v.Half, table: v.Table, flags: v.Flags, lines: v.Lines}); tried == nil {
-			return nil
-		}
-	}
-	return tried
-}
-
 // errMoved says that a table went out of use while it was opened.
 var errMoved = errors.New("the host table moved")
 
-// follow opens the table in use, v being what the writer shows, if it is another one than the last time.
-func (f *family) follow(v view) error {
+// followView opens the table that the writer shows, if it is another one than the last time.
+func (p *Plane) followView(f *family, key int) (err error) {
+	for range followTries {
+		if err = p.tryView(f, key); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (p *Plane) tryView(f *family, key int) error {
+	v, err := p.readView(key)
+	if err != nil {
+		return err
+	}
 	if f.hosts != nil && f.view.table == v.table && f.view.lines == v.lines {
-		if same, err := f.row.holds(f.hosts); err != nil || same {
-			return err
+		if same, err := f.row.holds(f.hosts); err == nil && same {
+			return nil
 		}
 	}
 	next, err := f.openHostTable(v, true)
 	if err != nil {
 		return err
 	}
-	// What was there when the first chunk was, and still is, is of one table.
-	if same, err := f.row.holds(next); err != nil || !same {
-		return errors.Join(cmp.Or(err, errMoved), next.release())
+	// While the view and the first chunk stay what they were, all chunks are of one table.
+	again, err := p.readView(key)
+	same, errHolds := f.row.holds(next)
+	if err = errors.Join(err, errHolds); err == nil && (!same || again.table != v.table || again.lines != v.lines) {
+		err = errMoved
 	}
-	if old := f.hosts; old != nil {
-		if err := old.release(); err != nil {
-			return err
-		}
+	if err != nil {
+		return errors.Join(err, next.release())
 	}
+	old := f.hosts
 	f.hosts, f.view = next, v
-	return nil
+	if old == nil {
+		return nil
+	}
+	return old.release()
+}
+
+func (p *Plane) readView(key int) (view, error) {
+	control, err := p.readControl()
+	v := control.View[key]
+	return view{scale: v.Scale, half: v.Half, table: v.Table & 1, flags: v.Flags, lines: v.Lines}, err
 }
 
 // holds says whether a table is in place still.

@@ -48,19 +48,16 @@ func (f *family) rebuild(more int, put *hostList, gone map[netip.Prefix]struct{}
 const smallPart = 16
 
 // retire gives the old table back once no packet sees it any more. When that cannot be waited for, all
-// that packets may look at stays, with marks of its own.
+// that packets may look at stays in the kernel, with marks of its own.
 func (f *family) retire(old *hostTable, next *rebuilt) error {
 	if err := f.sync(); err != nil {
 		for _, p := range next.moved {
 			f.front.add(p)
 		}
-		return err
+		f.takeHits(old)
+		return errors.Join(err, old.release())
 	}
-	for addr, e := range old.all() {
-		if e.Hits > 0 {
-			f.hosts.addHits(addr, e.Hits)
-		}
-	}
+	f.takeHits(old)
 	hits, err := f.trieHits(next.moved)
 	errs := []error{err}
 	for _, p := range next.moved {
@@ -69,10 +66,27 @@ func (f *family) retire(old *hostTable, next *rebuilt) error {
 	}
 	// Giving it back waits for packets once more: that of a small one may wait for the next table.
 	if f.left > f.hosts.count/smallPart {
-		errs = append(errs, f.row.vacate(old.half, 0, f.left))
-		f.left = 0
+		errs = append(errs, f.vacate(old.half, 0))
 	}
 	return errors.Join(append(errs, old.release())...)
+}
+
+// takeHits adds what a table has counted that is in use no more.
+func (f *family) takeHits(old *hostTable) {
+	for addr, e := range old.all() {
+		if e.Hits > 0 {
+			f.hosts.addHits(addr, e.Hits)
+		}
+	}
+}
+
+// vacate gives back what is left in the other half, from a chunk on.
+func (f *family) vacate(half uint8, from int) error {
+	err := f.row.vacate(half, between(from, f.left))
+	if err == nil {
+		f.left = min(f.left, from)
+	}
+	return err
 }
 
 // growth is how many more hosts and prefixes there are after a swap, which may be less than none.
@@ -239,7 +253,8 @@ func (r *rebuilt) settle() error {
 // abandon undoes what fill has done to the trie: hosts of rest have an entry of their own, and the trie
 // may have taken some of them and failed then.
 func (r *rebuilt) abandon() error {
-	errs := []error{r.row.vacate(r.hosts.half, 0, r.hosts.count), r.hosts.release()}
+	r.family.left = max(r.family.left, r.hosts.count)
+	errs := []error{r.vacate(r.hosts.half, 0), r.hosts.release()}
 	for _, e := range r.rest {
 		if _, ok := r.family.hosts.find(e.prefix.Addr()); ok || !r.known.has(e.prefix) {
 			errs = append(errs, r.removeTrie(e.prefix))
@@ -255,10 +270,8 @@ func (f *family) takeOver(next *rebuilt) error {
 	if err := next.hosts.place(f.row, next.hosts.half); err != nil {
 		return err
 	}
-	if next.hosts.count < f.left {
-		if err := f.row.vacate(next.hosts.half, next.hosts.count, f.left); err != nil {
-			return err
-		}
+	if err := f.vacate(next.hosts.half, next.hosts.count); err != nil {
+		return err
 	}
 	if len(next.rest) > 0 {
 		if err := f.wait(); err != nil {

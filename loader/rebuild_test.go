@@ -195,8 +195,19 @@ func TestATableThatMayBeInUseStays(t *testing.T) {
 				t.Error("waiting for packets works without a map")
 			}
 			f.row.outer = outer
-			if _, ok := old.find(hosts[0]); !ok {
+			still, err := f.row.open(old.half, old.lines, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen, err := f.kind.open(still.words, old.lines, f.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := seen.find(hosts[0]); !ok {
 				t.Error("the old table lost a host")
+			}
+			if err := still.close(); err != nil {
+				t.Fatal(err)
 			}
 			for i, a := range hosts {
 				if err := f.remove(host(a)); err != nil { // an unban would make the tables anew

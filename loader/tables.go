@@ -86,8 +86,13 @@ func (f *family) open() (err error) {
 	if err := errors.Join(f.mark(), f.openNets()); err != nil {
 		return err
 	}
-	most := int(f.row.outer.MaxEntries() / 2)
-	return errors.Join(f.row.vacate(f.hosts.half, f.hosts.count, most), f.row.vacate(1-f.hosts.half, 0, most))
+	for half, from := range map[uint8]int{f.hosts.half: f.hosts.count, 1 - f.hosts.half: 0} {
+		old, err := f.row.there(half, from)
+		if err := errors.Join(err, f.row.vacate(half, old)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mark fills a new front with what is in the tables, and shows it.
@@ -169,15 +174,21 @@ func (f *family) readDamaged() (map[netip.Addr]table.Entry, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	return maps.Collect(all), c.close()
+	found := maps.Collect(all)
+	// The next table comes to the other half, where packets may look that began before the last change.
+	return found, errors.Join(c.wait(f.row, f.view.table), c.close())
 }
 
 func (t *tables) close() error {
 	var errs []error
 	for _, f := range []*family{t.v4, t.v6} {
-		if f != nil && f.hosts != nil {
-			errs = append(errs, f.hosts.release(), f.nets.close())
+		if f == nil {
+			continue
 		}
+		if f.hosts != nil {
+			errs = append(errs, f.hosts.release())
+		}
+		errs = append(errs, f.nets.close())
 	}
 	for _, m := range []*memory{&t.control, &t.any4, &t.any6, &t.cidr4, &t.allow} {
 		errs = append(errs, m.unmap())

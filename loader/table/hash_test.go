@@ -19,8 +19,8 @@ func TestTheHashesAreThoseOfTheKernelsSide(t *testing.T) {
 	}
 }
 
-// A table filled to 60 % leaves a few addresses over even with perfect hashing: measured 0.001 % of
-// IPv4 addresses and 0.2 % of IPv6 ones, for random addresses as for those below.
+// A table as it is made leaves a few addresses over even with perfect hashing: measured none of 10,000
+// IPv4 addresses and 0.02 % of IPv6 ones, for random addresses as for those below.
 func TestAddressesOfFewNetworksSpreadOverTheTable(t *testing.T) {
 	const n4, n6 = 10_000, 10_000
 	for _, tt := range []struct {
@@ -46,7 +46,7 @@ func TestAddressesOfFewNetworksSpreadOverTheTable(t *testing.T) {
 		{"one address in every 2^32", func(i int) Key6 { return Key6{0x20010db8<<32 + uint64(i%64), uint64(i/64) << 32} }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			spread(t, n6, n6/200, tt.addr, func(key [2]uint64) (Hosts[Key6], error) {
+			spread(t, n6, n6/500, tt.addr, func(key [2]uint64) (Hosts[Key6], error) {
 				return NewHosts6(make([]uint64, Lines6(n6)*LineWords), Lines6(n6), key)
 			})
 		})
@@ -71,15 +71,18 @@ func spread[K comparable](t *testing.T, n, most int, addr func(int) K, table fun
 	}
 }
 
-func TestATableIsMadeFor60Percent(t *testing.T) {
+func TestATableIsMadeWithRoomForMore(t *testing.T) {
 	for _, tt := range []struct{ n, want4, want6 int }{
-		{0, 8, 8}, {24, 8, 20}, {25, 9, 21}, {1_000_000, 333_334, 833_334}, {1 << 40, MaxLines, MaxLines},
+		{0, 8, 8}, {24, 8, 24}, {25, 9, 25}, {1_000_000, 333_334, 1_000_000}, {1 << 40, MaxLines, MaxLines},
 	} {
 		if got := Lines4(tt.n); got != tt.want4 {
 			t.Errorf("Lines4(%d) = %d, want %d", tt.n, got, tt.want4)
 		}
 		if got := Lines6(tt.n); got != tt.want6 {
 			t.Errorf("Lines6(%d) = %d, want %d", tt.n, got, tt.want6)
+		}
+		if n := tt.n; n < MaxLines && (Room4(tt.want4) < n || Room6(tt.want6) < n) {
+			t.Errorf("tables made for %d have room for %d and %d", n, Room4(tt.want4), Room6(tt.want6))
 		}
 	}
 }

@@ -36,7 +36,11 @@ type Hosts4 struct {
 }
 
 // Lines4 is the number of lines of a table for n entries, which fill 60 % of it.
-func Lines4(n int) int { return linesFor(n, Slots4) }
+func Lines4(n int) int { return linesFor(n, Slots4, 60) }
+
+// Room4 is the number of entries that fill 70 % of a table: then four of ten thousand find no slot
+// within their reach.
+func Room4(lines int) int { return lines * Slots4 * 7 / 10 }
 
 // NewHosts4 makes a table of so many lines in mem, which holds as many or more, and takes over what is
 // in there: new memory is all zero. It fails when an entry is where no reader would find it

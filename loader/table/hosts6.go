@@ -41,8 +41,12 @@ type Hosts6 struct {
 	live, tombs int
 }
 
-// Lines6 is the number of lines of a table for n entries, which fill 60 % of it.
-func Lines6(n int) int { return linesFor(n, Slots6) }
+// Lines6 is the number of lines of a table for n entries, which fill half of it.
+func Lines6(n int) int { return linesFor(n, Slots6, 50) }
+
+// Room6 is the number of entries that fill 60 % of a table: then two of a thousand find no slot within
+// their reach.
+func Room6(lines int) int { return lines * Slots6 * 6 / 10 }
 
 // NewHosts6 makes a table of so many lines in mem, which holds as many or more, and takes over what is
 // in there: new memory is all zero. It fails when an entry is where no reader would find it

@@ -11,7 +11,7 @@
 // Each has one writer at a time, which the caller sees to, and any number of readers in the kernel,
 // which take no lock. What they read is therefore written in atomic stores of whole words, in such
 // an order that after each of them a reader finds every address that stays and none that never was
-// there. bpf/bans.h has the other side: it hashes and probes as this package does.
+// there. bpf/hosts.h, front.h, nets.h and hash.h have the other side: they hash and probe as this package does.
 //
 // Hash keys are two secret odd numbers. Who does not know them cannot aim many addresses at one line.
 package table
@@ -163,10 +163,9 @@ func next(line, lines int) int {
 	return 0
 }
 
-// linesFor is the number of lines of this many slots that n entries fill to 60 %. Beyond, the chance
-// that an address finds no room within its reach grows quickly.
-func linesFor(n, slots int) int {
-	return min(max((n*5+3*slots-1)/(3*slots), MinLines), MaxLines)
+// linesFor is the number of lines of this many slots that n entries fill to so many percent.
+func linesFor(n, slots, percent int) int {
+	return min(max((n*100+percent*slots-1)/(percent*slots), MinLines), MaxLines)
 }
 
 func log2Ceil(n int) int {

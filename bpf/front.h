@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The filters in front of the tables: of most addresses they say that there is no entry. */
-#ifndef BITMAP_H
-#define BITMAP_H
+#ifndef FRONT_H
+#define FRONT_H
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -53,10 +53,12 @@ static __always_inline int is_set(void *bitmap, __u32 word, __u32 bit)
 static __always_inline int marked4(__u32 addr, struct view view)
 {
 	__u32 word = (view.half & 1) * ANY4 + (addr >> (32 - view.scale));
-	__u32 place = addr >> (27 - view.scale) & 31, hashed = hash4_bit(addr);
-	__u64 *bits = bpf_map_lookup_elem(&any4, &word);
+	__u64 *bits = bpf_map_lookup_elem(&any4, &word), want;
 
-	return bits && *bits >> place & *bits >> 32 >> hashed & 1;
+	if (!bits)
+		return 0;
+	want = 1ULL << (addr >> (27 - view.scale) & 31) | 1ULL << 32 << hash4_bit(addr);
+	return (*bits & want) == want;
 }
 
 static __always_inline int may_hold6(__u64 item, struct view view)
@@ -75,7 +77,12 @@ static __always_inline int marked6(struct address6 addr, struct view view)
 {
 	if (view.flags & VIEW_WIDE || may_hold6(addr.high >> 16, view))
 		return 1;
-	return view.flags & VIEW_MIDDLE && may_hold6(addr.high >> 32 | 1ULL << 63, view);
+	if (!(view.flags & VIEW_MIDDLE))
+		return 0;
+	/* Worked out again: kept from the first time, it would take stack that the meters need. */
+	barrier_var(view.scale);
+	barrier_var(view.half);
+	return may_hold6(addr.high >> 32 | 1ULL << 63, view);
 }
 
 #endif
