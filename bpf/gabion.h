@@ -22,7 +22,7 @@
 
 #include "meter_abi.h"
 
-#define GABION_ABI 7
+#define GABION_ABI 8
 
 /* Sizes. Those marked "loader" are defaults that user space replaces when it creates the maps. */
 #define CLASSES	     16		   /* ban classes */
@@ -196,6 +196,7 @@ struct class
 struct control {
 	struct view view[VIEWS];     /* by enum view_key */
 	struct class class[CLASSES]; /* switching a whole list is one store */
+	struct meter_view meters;
 };
 
 /* Reports or samples that one CPU has written in the running second. */
@@ -301,6 +302,6 @@ _Static_assert(sizeof(struct line4) == 64, "line4");
 _Static_assert(sizeof(struct line6) == 64, "line6");
 _Static_assert(sizeof(struct net4) == 64, "net4");
 _Static_assert(sizeof(struct view) == 8, "view");
-_Static_assert(sizeof(struct control) == 8 * (VIEWS + CLASSES), "control");
+_Static_assert(sizeof(struct control) == 8 * (VIEWS + CLASSES + 1), "control");
 
 #endif

@@ -12,7 +12,7 @@
 #include "gabion.h"
 #include "look.h"
 
-/* How the ban tables are to be read, and what is done about each class of bans: a map of one entry
+/* How the tables are to be read, and what is done about each class of bans: a map of one entry
  * that is reached as a variable, because a lookup in a map is a dozen instructions more and every
  * packet needs this. Written by the loader; read per packet, the classes for banned ones. */
 struct control control SEC(".data.control") __attribute__((aligned(8)));
@@ -164,14 +164,6 @@ struct {
 	__type(value, struct stats);
 	__uint(max_entries, 1);
 } stats SEC(".maps");
-
-/* The only entry says which meters are in force. Written by the loader at any time. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__type(key, __u32);
-	__type(value, struct meter_view);
-	__uint(max_entries, 1);
-} meter_view SEC(".maps");
 
 /* key: half * METERS + place -> value: meter. Written by the loader, "running" by the kernel. */
 struct {

@@ -220,12 +220,7 @@ static __always_inline void count_shed(__u32 at)
  * meter is in force any more. */
 static __always_inline int show_meters(struct look *look, __u32 answer)
 {
-	__u32 zero = 0;
-	struct meter_view *shown = bpf_map_lookup_elem(&meter_view, &zero);
-
-	if (!shown)
-		return 0;
-	*(volatile __u64 *)&look->view = *(volatile __u64 *)shown;
+	*(volatile __u64 *)&look->view = *(volatile const __u64 *)&control.meters;
 	look->marks = marks_of(&look->pkt) | answer;
 	look->full = 0;
 	look->over = 0;
@@ -334,19 +329,14 @@ static __always_inline int meter_packet(void *ctx, __u32 offset, clock_fn clock,
 /* Says whether a packet of that protocol is for the meters. */
 static __always_inline int any_meters(__u8 l4_proto)
 {
-	__u32 zero = 0;
-	struct meter_view *shown = bpf_map_lookup_elem(&meter_view, &zero);
-
-	return shown && shown->count && !(l4_proto == IPPROTO_UDP && shown->flags & METERS_NO_UDP);
+	return control.meters.count &&
+	       !(l4_proto == IPPROTO_UDP && control.meters.flags & METERS_NO_UDP);
 }
 
 /* Says whether anything depends on what this machine sends. */
 static __always_inline int any_watchers(void)
 {
-	__u32 zero = 0;
-	struct meter_view *shown = bpf_map_lookup_elem(&meter_view, &zero);
-
-	return shown && (shown->spare || shown->flags & METERS_ANSWERS);
+	return control.meters.spare || control.meters.flags & METERS_ANSWERS;
 }
 
 /* Begins to look at a packet, of which the source is known. */

@@ -87,6 +87,14 @@ type batchbpfControl struct {
 		Mode   uint32
 		Origin uint32
 	}
+	Meters struct {
+		_     structs.HostLayout
+		Count uint8
+		Flags uint8
+		Shed  uint16
+		Spare uint16
+		Proof uint16
+	}
 }
 
 type batchbpfLook struct {
@@ -115,21 +123,28 @@ type batchbpfLook struct {
 	Len     uint32
 	Ifindex uint32
 	Marks   uint32
-	View    batchbpfMeterView
-	_       [4]byte
-	High    uint64
-	Low     uint64
-	Now     uint64
-	Boot    uint64
-	Full    uint32
-	Over    uint32
-	Work    uint32
-	Sum     [16]uint32
-	Slot    [16]uint32
-	Source  batchbpfSource
-	_       [4]byte
-	Fresh   batchbpfConn
-	Tuple   struct {
+	View    struct {
+		_     structs.HostLayout
+		Count uint8
+		Flags uint8
+		Shed  uint16
+		Spare uint16
+		Proof uint16
+	}
+	_      [4]byte
+	High   uint64
+	Low    uint64
+	Now    uint64
+	Boot   uint64
+	Full   uint32
+	Over   uint32
+	Work   uint32
+	Sum    [16]uint32
+	Slot   [16]uint32
+	Source batchbpfSource
+	_      [4]byte
+	Fresh  batchbpfConn
+	Tuple  struct {
 		_    structs.HostLayout
 		Ipv4 struct {
 			_     structs.HostLayout
@@ -181,15 +196,6 @@ type batchbpfMeterCounts struct {
 type batchbpfMeterLine struct {
 	_    structs.HostLayout
 	Slot [8]uint64
-}
-
-type batchbpfMeterView struct {
-	_     structs.HostLayout
-	Count uint8
-	Flags uint8
-	Shed  uint16
-	Spare uint16
-	Proof uint16
 }
 
 type batchbpfPrefix4 struct {
@@ -311,7 +317,6 @@ const (
 	batchbpfMapLooks          = "looks"
 	batchbpfMapMeterCounts    = "meter_counts"
 	batchbpfMapMeterSlots     = "meter_slots"
-	batchbpfMapMeterView      = "meter_view"
 	batchbpfMapMeters         = "meters"
 	batchbpfMapNets4          = "nets4"
 	batchbpfMapProven         = "proven"
@@ -412,7 +417,6 @@ type batchbpfMapSpecs struct {
 	Looks       *ebpf.MapSpec `ebpf:"looks"`
 	MeterCounts *ebpf.MapSpec `ebpf:"meter_counts"`
 	MeterSlots  *ebpf.MapSpec `ebpf:"meter_slots"`
-	MeterView   *ebpf.MapSpec `ebpf:"meter_view"`
 	Meters      *ebpf.MapSpec `ebpf:"meters"`
 	Nets4       *ebpf.MapSpec `ebpf:"nets4"`
 	Proven      *ebpf.MapSpec `ebpf:"proven"`
@@ -487,7 +491,6 @@ type batchbpfMaps struct {
 	Looks       *ebpf.Map `ebpf:"looks"`
 	MeterCounts *ebpf.Map `ebpf:"meter_counts"`
 	MeterSlots  *ebpf.Map `ebpf:"meter_slots"`
-	MeterView   *ebpf.Map `ebpf:"meter_view"`
 	Meters      *ebpf.Map `ebpf:"meters"`
 	Nets4       *ebpf.Map `ebpf:"nets4"`
 	Proven      *ebpf.Map `ebpf:"proven"`
@@ -522,7 +525,6 @@ func (m *batchbpfMaps) Close() error {
 		m.Looks,
 		m.MeterCounts,
 		m.MeterSlots,
-		m.MeterView,
 		m.Meters,
 		m.Nets4,
 		m.Proven,

@@ -11,6 +11,6 @@
 // everything exported here is time.Time.
 package loader
 
-//go:generate go tool bpf2go -go-package loader -cc clang-19 -strip llvm-strip-19 -target bpfel -output-stem gabion -type meter_event -type drop_sample -type drop_reason -type meter_unit -type mark -type meter_flag bpf ../bpf/gabion.bpf.c -- -O2 -mcpu=v3 -isystem /usr/include/x86_64-linux-gnu -isystem /usr/include/aarch64-linux-gnu -Wall -Wextra -Werror -Wno-unused-parameter -Wno-address-of-packed-member
+//go:generate go tool bpf2go -go-package loader -cc clang-19 -strip llvm-strip-19 -target bpfel -output-stem gabion -type meter_event -type drop_sample -type drop_reason -type meter_unit -type mark -type meter_flag -type meter_view bpf ../bpf/gabion.bpf.c -- -O2 -mcpu=v3 -isystem /usr/include/x86_64-linux-gnu -isystem /usr/include/aarch64-linux-gnu -Wall -Wextra -Werror -Wno-unused-parameter -Wno-address-of-packed-member
 //go:generate go tool bpf2go -go-package loader -cc clang-19 -strip llvm-strip-19 -target bpfel -output-stem gabion -output-suffix _test testbpf ../bpf/test.bpf.c -- -O2 -mcpu=v3 -isystem /usr/include/x86_64-linux-gnu -isystem /usr/include/aarch64-linux-gnu -Wall -Wextra -Werror -Wno-unused-parameter -Wno-address-of-packed-member
 //go:generate go tool bpf2go -go-package loader -cc clang-19 -strip llvm-strip-19 -target bpfel -output-stem batch -output-suffix _test batchbpf ../bpf/batch.bpf.c -- -O2 -mcpu=v3 -isystem /usr/include/x86_64-linux-gnu -isystem /usr/include/aarch64-linux-gnu -Wall -Wextra -Werror -Wno-unused-parameter -Wno-address-of-packed-member

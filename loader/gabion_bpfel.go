@@ -87,6 +87,14 @@ type bpfControl struct {
 		Mode   uint32
 		Origin uint32
 	}
+	Meters struct {
+		_     structs.HostLayout
+		Count uint8
+		Flags uint8
+		Shed  uint16
+		Spare uint16
+		Proof uint16
+	}
 }
 
 type bpfDropReason uint32
@@ -359,7 +367,6 @@ const (
 	bpfMapLooks          = "looks"
 	bpfMapMeterCounts    = "meter_counts"
 	bpfMapMeterSlots     = "meter_slots"
-	bpfMapMeterView      = "meter_view"
 	bpfMapMeters         = "meters"
 	bpfMapNets4          = "nets4"
 	bpfMapProven         = "proven"
@@ -463,7 +470,6 @@ type bpfMapSpecs struct {
 	Looks       *ebpf.MapSpec `ebpf:"looks"`
 	MeterCounts *ebpf.MapSpec `ebpf:"meter_counts"`
 	MeterSlots  *ebpf.MapSpec `ebpf:"meter_slots"`
-	MeterView   *ebpf.MapSpec `ebpf:"meter_view"`
 	Meters      *ebpf.MapSpec `ebpf:"meters"`
 	Nets4       *ebpf.MapSpec `ebpf:"nets4"`
 	Proven      *ebpf.MapSpec `ebpf:"proven"`
@@ -537,7 +543,6 @@ type bpfMaps struct {
 	Looks       *ebpf.Map `ebpf:"looks"`
 	MeterCounts *ebpf.Map `ebpf:"meter_counts"`
 	MeterSlots  *ebpf.Map `ebpf:"meter_slots"`
-	MeterView   *ebpf.Map `ebpf:"meter_view"`
 	Meters      *ebpf.Map `ebpf:"meters"`
 	Nets4       *ebpf.Map `ebpf:"nets4"`
 	Proven      *ebpf.Map `ebpf:"proven"`
@@ -569,7 +574,6 @@ func (m *bpfMaps) Close() error {
 		m.Looks,
 		m.MeterCounts,
 		m.MeterSlots,
-		m.MeterView,
 		m.Meters,
 		m.Nets4,
 		m.Proven,

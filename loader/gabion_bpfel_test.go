@@ -87,6 +87,14 @@ type testbpfControl struct {
 		Mode   uint32
 		Origin uint32
 	}
+	Meters struct {
+		_     structs.HostLayout
+		Count uint8
+		Flags uint8
+		Shed  uint16
+		Spare uint16
+		Proof uint16
+	}
 }
 
 type testbpfLook struct {
@@ -115,21 +123,28 @@ type testbpfLook struct {
 	Len     uint32
 	Ifindex uint32
 	Marks   uint32
-	View    testbpfMeterView
-	_       [4]byte
-	High    uint64
-	Low     uint64
-	Now     uint64
-	Boot    uint64
-	Full    uint32
-	Over    uint32
-	Work    uint32
-	Sum     [16]uint32
-	Slot    [16]uint32
-	Source  testbpfSource
-	_       [4]byte
-	Fresh   testbpfConn
-	Tuple   struct {
+	View    struct {
+		_     structs.HostLayout
+		Count uint8
+		Flags uint8
+		Shed  uint16
+		Spare uint16
+		Proof uint16
+	}
+	_      [4]byte
+	High   uint64
+	Low    uint64
+	Now    uint64
+	Boot   uint64
+	Full   uint32
+	Over   uint32
+	Work   uint32
+	Sum    [16]uint32
+	Slot   [16]uint32
+	Source testbpfSource
+	_      [4]byte
+	Fresh  testbpfConn
+	Tuple  struct {
 		_    structs.HostLayout
 		Ipv4 struct {
 			_     structs.HostLayout
@@ -181,15 +196,6 @@ type testbpfMeterCounts struct {
 type testbpfMeterLine struct {
 	_    structs.HostLayout
 	Slot [8]uint64
-}
-
-type testbpfMeterView struct {
-	_     structs.HostLayout
-	Count uint8
-	Flags uint8
-	Shed  uint16
-	Spare uint16
-	Proof uint16
 }
 
 type testbpfParseResult struct {
@@ -312,7 +318,6 @@ const (
 	testbpfMapLooks          = "looks"
 	testbpfMapMeterCounts    = "meter_counts"
 	testbpfMapMeterSlots     = "meter_slots"
-	testbpfMapMeterView      = "meter_view"
 	testbpfMapMeters         = "meters"
 	testbpfMapNets4          = "nets4"
 	testbpfMapProven         = "proven"
@@ -413,7 +418,6 @@ type testbpfMapSpecs struct {
 	Looks       *ebpf.MapSpec `ebpf:"looks"`
 	MeterCounts *ebpf.MapSpec `ebpf:"meter_counts"`
 	MeterSlots  *ebpf.MapSpec `ebpf:"meter_slots"`
-	MeterView   *ebpf.MapSpec `ebpf:"meter_view"`
 	Meters      *ebpf.MapSpec `ebpf:"meters"`
 	Nets4       *ebpf.MapSpec `ebpf:"nets4"`
 	Proven      *ebpf.MapSpec `ebpf:"proven"`
@@ -482,7 +486,6 @@ type testbpfMaps struct {
 	Looks       *ebpf.Map `ebpf:"looks"`
 	MeterCounts *ebpf.Map `ebpf:"meter_counts"`
 	MeterSlots  *ebpf.Map `ebpf:"meter_slots"`
-	MeterView   *ebpf.Map `ebpf:"meter_view"`
 	Meters      *ebpf.Map `ebpf:"meters"`
 	Nets4       *ebpf.Map `ebpf:"nets4"`
 	Proven      *ebpf.Map `ebpf:"proven"`
@@ -516,7 +519,6 @@ func (m *testbpfMaps) Close() error {
 		m.Looks,
 		m.MeterCounts,
 		m.MeterSlots,
-		m.MeterView,
 		m.Meters,
 		m.Nets4,
 		m.Proven,

@@ -14,7 +14,7 @@ import (
 )
 
 // ABI is the version of the pinned maps that this binary makes and takes over (GABION_ABI).
-const ABI = 7
+const ABI = 8
 
 const (
 	tagSize  = 8             // bytes of a hash that make a tag (BPF_TAG_SIZE)

@@ -2,6 +2,7 @@ package loader
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 
@@ -26,7 +27,7 @@ func (p *Plane) SetMeters(meters []*meter.Meter) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	old, err := readMeters(p.maps.MeterView, p.maps.Meters)
+	old, err := p.readMeters()
 	if err != nil {
 		return fmt.Errorf("set meters: %w", err)
 	}
@@ -64,9 +65,9 @@ func (p *Plane) writeMeters(old, next *meterSet) error {
 			return fmt.Errorf("write meter: %w", err)
 		}
 	}
-	if err := p.maps.MeterView.Put(uint32(0), &next.view); err != nil {
-		return fmt.Errorf("show meters: %w", err)
-	}
+	v := next.view
+	atomic.StoreUint64(&p.tables.control.words[meterWord], uint64(v.Count)|uint64(v.Flags)<<8|
+		uint64(v.Shed)<<16|uint64(v.Spare)<<32|uint64(v.Proof)<<48)
 	p.metersLate = true
 	return nil
 }
@@ -75,7 +76,7 @@ func (p *Plane) writeMeters(old, next *meterSet) error {
 func (p *Plane) MeterStats() ([]MeterStats, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	set, err := readMeters(p.maps.MeterView, p.maps.Meters)
+	set, err := p.readMeters()
 	if err != nil {
 		return nil, fmt.Errorf("read meters: %w", err)
 	}
@@ -105,13 +106,14 @@ func half(v bpfMeterView) uint32 {
 }
 
 // readMeters returns the half that is in force.
-func readMeters(view, meters *ebpf.Map) (*meterSet, error) {
-	s := &meterSet{}
-	if err := view.Lookup(uint32(0), &s.view); err != nil {
-		return nil, fmt.Errorf("read view of meters: %w", err)
+func (p *Plane) readMeters() (*meterSet, error) {
+	control, err := p.readControl()
+	if err != nil {
+		return nil, err
 	}
+	s := &meterSet{view: control.Meters}
 	for i := range s.places {
-		if err := meters.Lookup(half(s.view)*meterPlaces+uint32(i), &s.places[i]); err != nil {
+		if err := p.maps.Meters.Lookup(half(s.view)*meterPlaces+uint32(i), &s.places[i]); err != nil {
 			return nil, fmt.Errorf("read meter: %w", err)
 		}
 		if i >= int(s.view.Count) {

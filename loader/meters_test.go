@@ -164,7 +164,7 @@ func TestBytesAreCountedInUnitsAndToldInBytes(t *testing.T) {
 
 func mustMeterSet(t *testing.T, b meterBench) *meterSet {
 	t.Helper()
-	s, err := readMeters(b.MeterView, b.Meters)
+	s, err := b.plane.readMeters()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -164,6 +164,7 @@ const (
 	viewWord4  = 0
 	viewWord6  = 1
 	classWords = 2 // the first
+	meterWord  = classWords + decision.Classes
 )
 
 func (m *planeMaps) Close() error { return errors.Join(m.bpfMaps.Close(), m.Control.Close()) }
@@ -180,7 +181,7 @@ func byName(m *planeMaps) map[string]**ebpf.Map {
 		bpfMapBans4: &m.Bans4, bpfMapBans6: &m.Bans6, bpfMapBudgets: &m.Budgets,
 		bpfMapClaims: &m.Claims, bpfMapConns: &m.Conns,
 		bpfMapEvents: &m.Events, bpfMapMeters: &m.Meters, bpfMapStats: &m.Stats,
-		bpfMapMeterView: &m.MeterView, bpfMapMeterCounts: &m.MeterCounts, bpfMapMeterSlots: &m.MeterSlots,
+		bpfMapMeterCounts: &m.MeterCounts, bpfMapMeterSlots: &m.MeterSlots,
 		bpfMapSketches: &m.Sketches, bpfMapProven: &m.Proven, bpfMapLooks: &m.Looks,
 		bpfMapSuspects: &m.Suspects, bpfMapSampling: &m.Sampling, bpfMapSampled: &m.Sampled,
 		bpfMapSamples: &m.Samples,

@@ -35,7 +35,6 @@ const (
 	gabionMapLooks          = "looks"
 	gabionMapMeterCounts    = "meter_counts"
 	gabionMapMeterSlots     = "meter_slots"
-	gabionMapMeterView      = "meter_view"
 	gabionMapMeters         = "meters"
 	gabionMapNets4          = "nets4"
 	gabionMapProven         = "proven"
@@ -131,7 +130,6 @@ type gabionMapSpecs struct {
 	Looks       *ebpf.MapSpec `ebpf:"looks"`
 	MeterCounts *ebpf.MapSpec `ebpf:"meter_counts"`
 	MeterSlots  *ebpf.MapSpec `ebpf:"meter_slots"`
-	MeterView   *ebpf.MapSpec `ebpf:"meter_view"`
 	Meters      *ebpf.MapSpec `ebpf:"meters"`
 	Nets4       *ebpf.MapSpec `ebpf:"nets4"`
 	Proven      *ebpf.MapSpec `ebpf:"proven"`
@@ -199,7 +197,6 @@ type gabionMaps struct {
 	Looks       *ebpf.Map `ebpf:"looks"`
 	MeterCounts *ebpf.Map `ebpf:"meter_counts"`
 	MeterSlots  *ebpf.Map `ebpf:"meter_slots"`
-	MeterView   *ebpf.Map `ebpf:"meter_view"`
 	Meters      *ebpf.Map `ebpf:"meters"`
 	Nets4       *ebpf.Map `ebpf:"nets4"`
 	Proven      *ebpf.Map `ebpf:"proven"`
@@ -232,7 +229,6 @@ func (m *gabionMaps) Close() error {
 		m.Looks,
 		m.MeterCounts,
 		m.MeterSlots,
-		m.MeterView,
 		m.Meters,
 		m.Nets4,
 		m.Proven,
