@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -163,8 +164,8 @@ const mapControl = ".data.control"
 const (
 	viewWord4  = 0
 	viewWord6  = 1
-	classWords = 2 // the first
-	meterWord  = classWords + decision.Classes
+	classWords = int(unsafe.Offsetof(bpfControl{}.Class) / 8) // the first
+	meterWord  = int(unsafe.Offsetof(bpfControl{}.Meters) / 8)
 )
 
 func (m *planeMaps) Close() error { return errors.Join(m.bpfMaps.Close(), m.Control.Close()) }
